@@ -1,0 +1,1 @@
+"""From events to interests: reads a log, moves states, writes them to a store."""

@@ -1,0 +1,217 @@
+"""The bundle: what the trainer publishes and the other programs serve from.
+
+    <directory>/manifest.json           what it is, and the SHA-256 of every other file
+    <directory>/mf.onnx                 history's factors and weights -> the user's factor (fold-in)
+    <directory>/interest_encoder.onnx   history's vectors, ages, actions -> K interests and their shares
+    <directory>/<array>.npy             one file an array of BundleArrays
+
+A directory is complete when it is renamed into place and never changed after. It is trusted only once every hash is
+right: models are handed on as the very bytes that were hashed, arrays are memory-mapped after it. No pickle, no
+symbolic link, no external data. A directory of bundles names the one to serve in its file CURRENT.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from interests.bundle_arrays import BundleArrays, check_arrays, string_list
+from interests.errors import BundleRejected
+from interests.manifest import FORMAT, FileEntry, Manifest
+from interests.onnx_guard import refuse_external_data
+
+MF_MODEL = "mf.onnx"
+ENCODER_MODEL = "interest_encoder.onnx"
+MANIFEST = "manifest.json"
+CURRENT = "CURRENT"
+MANIFEST_BYTES_MAX = 16 * 1024 * 1024
+
+
+ARRAY_NAMES = tuple(field.name for field in fields(BundleArrays))
+FILE_NAMES = (MF_MODEL, ENCODER_MODEL, *(f"{name}.npy" for name in ARRAY_NAMES))
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle, ready to serve from."""
+
+    manifest: Manifest
+    arrays: BundleArrays
+    mf_model: bytes
+    encoder_model: bytes
+
+    @property
+    def version(self) -> str:
+        """The bundle's version."""
+        return self.manifest.version
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """Item ids by row."""
+        return string_list(self.arrays.item_ids_bytes, self.arrays.item_ids_offsets)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row by item id."""
+        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    @cached_property
+    def topic_names(self) -> list[str]:
+        """Topic names by topic."""
+        return string_list(self.arrays.topic_names_bytes, self.arrays.topic_names_offsets)
+
+    def title(self, row: int) -> str:
+        """The title of one item, empty where it has none."""
+        start, end = self.arrays.item_titles_offsets[row : row + 2]
+        return bytes(self.arrays.item_titles_bytes[start:end]).decode()
+
+
+def save(directory: Path, manifest: Manifest, arrays: BundleArrays, mf_model: bytes, encoder_model: bytes) -> Path:
+    """Write a bundle as `directory`/<version> and name it in `directory`/CURRENT; returns its path.
+
+    `manifest.version` and `manifest.files` are filled in here. A bundle of that version that is there already stays.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
+    try:
+        (draft / MF_MODEL).write_bytes(mf_model)
+        (draft / ENCODER_MODEL).write_bytes(encoder_model)
+        for name in ARRAY_NAMES:
+            np.save(draft / f"{name}.npy", np.ascontiguousarray(getattr(arrays, name)), allow_pickle=False)
+        files = {name: _file_entry(draft / name) for name in FILE_NAMES}
+        version = _version(files, manifest)
+        full = manifest.model_copy(update={"files": files, "version": version})
+        (draft / MANIFEST).write_text(full.model_dump_json(indent=1))
+        for name in (*FILE_NAMES, MANIFEST):
+            _sync(draft / name)
+        draft.chmod(0o755)
+        target = directory / version
+        if not target.exists():
+            draft.rename(target)
+            _sync(directory)
+        load(target)
+        set_current(directory, version)
+        return target
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def set_current(directory: Path, version: str) -> None:
+    """Name the bundle to serve, in one step that readers see whole."""
+    with tempfile.NamedTemporaryFile("w", dir=directory, prefix=".current-", delete=False) as draft:
+        draft.write(version + "\n")
+        draft.flush()
+        os.fsync(draft.fileno())
+    Path(draft.name).chmod(0o644)
+    Path(draft.name).replace(directory / CURRENT)
+    _sync(directory)
+
+
+def resolve(path: Path) -> Path:
+    """The bundle meant by `path`: itself, or the one that its CURRENT names. Raises BundleRejected."""
+    if (path / MANIFEST).is_file():
+        return path
+    pointer = path / CURRENT
+    if not pointer.is_file():
+        remedy = f"train one with `plural-train fit --out {path}`"
+        raise BundleRejected(f"{path}: holds neither {MANIFEST} nor {CURRENT}; {remedy}")
+    version = pointer.read_text().strip()
+    if not version or Path(version).name != version or version.startswith("."):
+        raise BundleRejected(f"{pointer}: names {version!r}, which is not a bundle beside it")
+    return path / version
+
+
+def load(path: Path) -> Bundle:
+    """Verify a bundle and open it. Raises BundleRejected naming the file and the reason."""
+    path = resolve(path)
+    manifest = _read_manifest(path / MANIFEST)
+    if set(manifest.files) != set(FILE_NAMES):
+        odd = sorted(set(manifest.files) ^ set(FILE_NAMES))
+        raise BundleRejected(f"{path / MANIFEST}: files missing or unexpected: {', '.join(odd[:5])}")
+    models = {name: _read_checked(path / name, manifest.files[name]) for name in (MF_MODEL, ENCODER_MODEL)}
+    for name, model in models.items():
+        refuse_external_data(path / name, model)
+    arrays = BundleArrays(**{name: _open_array(path, name, manifest) for name in ARRAY_NAMES})
+    check_arrays(path, manifest, arrays)
+    return Bundle(manifest, arrays, models[MF_MODEL], models[ENCODER_MODEL])
+
+
+def _version(files: Mapping[str, FileEntry], manifest: Manifest) -> str:
+    # Of what changes a slate and nothing else: a second fit with the same seed gives the same version.
+    said = manifest.model_dump(exclude={"version", "files", "created_at", "metrics", "settings", "golden"})
+    hashes = {name: entry.sha256 for name, entry in files.items()}
+    return hashlib.sha256(json.dumps([said, hashes], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_manifest(path: Path) -> Manifest:
+    _refuse_links(path)
+    if path.stat().st_size > MANIFEST_BYTES_MAX:
+        raise BundleRejected(f"{path}: larger than {MANIFEST_BYTES_MAX} bytes")
+    try:
+        raw = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BundleRejected(f"{path}: is not JSON: {error}") from None
+    if isinstance(raw, dict) and raw.get("format") != FORMAT:
+        raise BundleRejected(f"{path}: has format {raw.get('format')!r}, this program reads {FORMAT}; train again")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleRejected(f"{path}: {where or 'manifest'}: {first['msg']}") from None
+
+
+def _open_array(path: Path, name: str, manifest: Manifest) -> npt.NDArray[Any]:
+    file = path / f"{name}.npy"
+    entry = manifest.files[file.name]
+    _refuse_links(file)
+    _check_entry(file, _file_entry(file), entry)
+    try:
+        array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
+    except ValueError as error:
+        raise BundleRejected(f"{file}: is not an array: {error}") from None
+    return array
+
+
+def _read_checked(file: Path, entry: FileEntry) -> bytes:
+    _refuse_links(file)
+    data = file.read_bytes()
+    _check_entry(file, FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), entry)
+    return data
+
+
+def _check_entry(file: Path, found: FileEntry, expected: FileEntry) -> None:
+    if found.bytes != expected.bytes:
+        raise BundleRejected(f"{file}: has {found.bytes} bytes, the manifest says {expected.bytes}")
+    if found.sha256 != expected.sha256:
+        raise BundleRejected(f"{file}: its SHA-256 is not the manifest's")
+
+
+def _refuse_links(file: Path) -> None:
+    if file.is_symlink():
+        raise BundleRejected(f"{file}: is a symbolic link; a bundle holds regular files only")
+    if not file.is_file():
+        raise BundleRejected(f"{file}: is missing")
+
+
+def _file_entry(file: Path) -> FileEntry:
+    with file.open("rb") as stream:
+        return FileEntry(bytes=file.stat().st_size, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,111 @@
+"""The arrays of a bundle: what is known of the items, and what must hold of it."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.errors import BundleRejected
+from interests.manifest import Manifest
+
+StringTable = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class BundleArrays:
+    """What is known of the items; n items, T topics, row i of each array is item i.
+
+    item_vectors (n, dim) float32          unit rows, the space that interests live in
+    item_factors (n, factor_dim) float32   the matrix factorisation's items
+    item_topic_ids (n, m) int32            topics of an item, -1 where it has fewer than m
+    item_topic_shares (n, m) float32       their shares; a row sums to 1, or to 0 without topics
+    neighbour_rows (n, M) int32            items that go with this one, best first, -1 padded
+    neighbour_weights (n, M) float32       how strongly, >= 0
+    transition_rows, transition_weights    the same for items that come after this one
+    popularity (n,) float32                long-term share of interactions on a log scale, in [0, 1]
+    recent_popularity (n,) float32         the same over the last weeks before the cut-off
+    first_seen_ms (n,) int64               when the item first appeared, 0 where unknown
+    available (n,) bool                    False: in no slate
+    topic_vectors (T, dim) float32         unit rows, mean of a topic's items
+    topic_shares (T,) float32              each topic's share of recent interactions, sums to 1
+    item_ids, item_titles, topic_names     string tables: (bytes uint8, offsets int64 of length count + 1)
+    """
+
+    item_vectors: npt.NDArray[np.float32]
+    item_factors: npt.NDArray[np.float32]
+    item_topic_ids: npt.NDArray[np.int32]
+    item_topic_shares: npt.NDArray[np.float32]
+    neighbour_rows: npt.NDArray[np.int32]
+    neighbour_weights: npt.NDArray[np.float32]
+    transition_rows: npt.NDArray[np.int32]
+    transition_weights: npt.NDArray[np.float32]
+    popularity: npt.NDArray[np.float32]
+    recent_popularity: npt.NDArray[np.float32]
+    first_seen_ms: npt.NDArray[np.int64]
+    available: npt.NDArray[np.bool_]
+    topic_vectors: npt.NDArray[np.float32]
+    topic_shares: npt.NDArray[np.float32]
+    item_ids_bytes: npt.NDArray[np.uint8]
+    item_ids_offsets: npt.NDArray[np.int64]
+    item_titles_bytes: npt.NDArray[np.uint8]
+    item_titles_offsets: npt.NDArray[np.int64]
+    topic_names_bytes: npt.NDArray[np.uint8]
+    topic_names_offsets: npt.NDArray[np.int64]
+
+
+def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
+    """Raise BundleRejected where shapes, types, ranges or finiteness are not as BundleArrays promises."""
+    n, topics = manifest.item_count, manifest.topic_count
+    m, width, steps = arrays.item_topic_ids.shape[-1], arrays.neighbour_rows.shape[-1], arrays.transition_rows.shape[-1]
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {
+        "item_vectors": ((n, manifest.dim), "f4"),
+        "item_factors": ((n, manifest.factor_dim), "f4"),
+        "item_topic_ids": ((n, m), "i4"),
+        "item_topic_shares": ((n, m), "f4"),
+        "neighbour_rows": ((n, width), "i4"),
+        "neighbour_weights": ((n, width), "f4"),
+        "transition_rows": ((n, steps), "i4"),
+        "transition_weights": ((n, steps), "f4"),
+        "popularity": ((n,), "f4"),
+        "recent_popularity": ((n,), "f4"),
+        "first_seen_ms": ((n,), "i8"),
+        "available": ((n,), "b1"),
+        "topic_vectors": ((topics, manifest.dim), "f4"),
+        "topic_shares": ((topics,), "f4"),
+    }
+    for name, (shape, kind) in shapes.items():
+        array = getattr(arrays, name)
+        if array.shape != shape or array.dtype != np.dtype(kind):
+            raise BundleRejected(f"{path / name}.npy: is {array.dtype} {array.shape}, expected {kind} {shape}")
+        if kind == "f4" and not np.isfinite(array).all():
+            raise BundleRejected(f"{path / name}.npy: holds NaN or infinity")
+    for name, limit in (("item_topic_ids", topics), ("neighbour_rows", n), ("transition_rows", n)):
+        array = getattr(arrays, name)
+        if array.size and (array.min() < -1 or array.max() >= limit):
+            raise BundleRejected(f"{path / name}.npy: points outside 0 to {limit - 1}")
+    norms = np.linalg.norm(arrays.item_vectors, axis=1)
+    if np.abs(norms - 1.0).max() > 1e-3:
+        raise BundleRejected(f"{path / 'item_vectors.npy'}: row {int(np.abs(norms - 1.0).argmax())} has not length 1")
+    for table, count in (("item_ids", n), ("item_titles", n), ("topic_names", topics)):
+        data, offsets = getattr(arrays, f"{table}_bytes"), getattr(arrays, f"{table}_offsets")
+        if data.dtype != np.uint8 or offsets.dtype != np.int64 or data.ndim != 1 or offsets.shape != (count + 1,):
+            raise BundleRejected(f"{path / table}: is not a string table of {count} entries")
+        if offsets[0] != 0 or offsets[-1] != len(data) or (np.diff(offsets) < 0).any():
+            raise BundleRejected(f"{path / table}_offsets.npy: offsets do not fit the bytes")
+
+
+def string_table(strings: Sequence[str]) -> StringTable:
+    """Strings as one array of bytes and one of offsets, so that they can be memory-mapped."""
+    encoded = [string.encode() for string in strings]
+    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+    np.cumsum([len(item) for item in encoded], out=offsets[1:])
+    return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
+
+
+def string_list(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> list[str]:
+    """What `string_table` was given."""
+    whole, ends = data.tobytes(), offsets.tolist()
+    return [whole[start:end].decode() for start, end in itertools.pairwise(ends)]

@@ -1,0 +1,184 @@
+"""From a state to interest vectors, by the bundle's two ONNX models.
+
+    interest_encoder.onnx  item_vectors (B, L, dim) float32, ages_days (B, L) float32, actions (B, L) int32,
+                           mask (B, L) float32 1 or 0; oldest first, padded in front
+                           -> interests (B, K, dim) float32 unit rows, shares (B, K) float32 summing to 1
+    mf.onnx                item_factors (B, M, factor_dim) float32, weights (B, M) float32, 0 where padded
+                           -> factor (B, factor_dim) float32
+
+Item vectors enter as inputs, so new items need no new export. Unknown items are left out and a cold user is never
+run, because the models give finite nonsense for a row of padding.
+"""
+
+import ctypes
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from interests.absorb import MS_PER_DAY
+from interests.bundle import ENCODER_MODEL, MF_MODEL, Bundle
+from interests.errors import BundleRejected, SettingsRejected
+from interests.profile import positive_items, recent_items
+from interests.state import InterestState, InterestVectors, with_vectors
+
+BATCH_USERS_MAX = 32  # larger batches fall out of the cache and are slower a user
+GOLDEN_TOLERANCE = 1e-3
+
+_INPUTS = {ENCODER_MODEL: {"item_vectors", "ages_days", "actions", "mask"}, MF_MODEL: {"item_factors", "weights"}}
+_OUTPUTS = {ENCODER_MODEL: ["interests", "shares"], MF_MODEL: ["factor"]}
+
+Floats = npt.NDArray[np.float32]
+History = tuple[npt.NDArray[np.int32], Floats, npt.NDArray[np.int32]]
+"""Item rows, ages in days and actions of one user, oldest first."""
+
+log = logging.getLogger(__name__)
+
+
+def providers(device: str) -> list[str]:
+    """ONNX Runtime's execution providers for `device`: `cpu`, `gpu` (demanded) or `auto`. Raises SettingsRejected.
+
+    The GPU build lists CUDA where there is no GPU, and then falls back without a word: the driver must load too.
+    """
+    has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _driver_loads()
+    if device == "gpu" and not has_gpu:
+        raise SettingsRejected(
+            "--device gpu: no CUDA driver or no onnxruntime-gpu here; install plural[gpu] or use cpu"
+        )
+    cpu = ["CPUExecutionProvider"]
+    return ["CUDAExecutionProvider", *cpu] if has_gpu and device != "cpu" else cpu
+
+
+class Encoder:
+    """The two models of one bundle, on one thread."""
+
+    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+        """Loads, warms up and checks both models. Raises BundleRejected where they are not what the manifest says."""
+        self._bundle = bundle
+        wanted = providers(device)
+        self._encoder = _session(ENCODER_MODEL, bundle.encoder_model, wanted)
+        self._mf = _session(MF_MODEL, bundle.mf_model, wanted)
+        self._check_golden()
+
+    @property
+    def bundle_version(self) -> str:
+        """The version of the bundle whose models these are."""
+        return self._bundle.version
+
+    def vectors(self, states: Sequence[InterestState]) -> list[InterestVectors]:
+        """Interests, shares and factor of each state; K = 0 and a zero factor for a user without known items.
+
+        About 0.3 ms for one user, less each in a batch.
+        """
+        found: list[InterestVectors] = []
+        for start in range(0, len(states), BATCH_USERS_MAX):
+            found.extend(self._batch(states[start : start + BATCH_USERS_MAX]))
+        return found
+
+    def encode(self, states: Sequence[InterestState]) -> list[InterestState]:
+        """The states with their vectors beside them; those that have this bundle's vectors already stay as they are."""
+        stale = [s for s in states if s.vectors is None or s.vectors.bundle_version != self.bundle_version]
+        fresh = {s.user_id: v for s, v in zip(stale, self.vectors(stale), strict=True)}
+        return [with_vectors(s, fresh[s.user_id]) if s.user_id in fresh else s for s in states]
+
+    def _batch(self, states: Sequence[InterestState]) -> list[InterestVectors]:
+        histories = [self._history(state) for state in states]
+        warm = [index for index, history in enumerate(histories) if len(history[0])]
+        out = [self._cold() for _ in states]
+        if warm:
+            interests, shares = self._run_encoder([histories[index] for index in warm])
+            factors = self._run_mf([positive_items(states[index], self._bundle) for index in warm])
+            for place, index in enumerate(warm):
+                out[index] = InterestVectors(self._bundle.version, interests[place], shares[place], factors[place])
+        return out
+
+    def _history(self, state: InterestState) -> History:
+        rows, times_ms, actions = recent_items(state, self._bundle)
+        keep = slice(-self._bundle.manifest.history_max, None)
+        ages = np.maximum(state.last_event_ms - times_ms[keep], 0) / MS_PER_DAY
+        return rows[keep], ages.astype(np.float32), actions[keep]
+
+    def _run_encoder(self, histories: Sequence[History]) -> tuple[Floats, Floats]:
+        longest = max(len(rows) for rows, _, _ in histories)
+        shape = (len(histories), longest)
+        vectors = np.zeros((*shape, self._bundle.manifest.dim), dtype=np.float32)
+        ages, mask = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+        actions = np.zeros(shape, dtype=np.int32)
+        for place, (rows, age, action) in enumerate(histories):
+            start = longest - len(rows)
+            vectors[place, start:] = self._bundle.arrays.item_vectors[rows]
+            ages[place, start:], actions[place, start:], mask[place, start:] = age, action, 1.0
+        feed = {"item_vectors": vectors, "ages_days": ages, "actions": actions, "mask": mask}
+        interests, shares = self._encoder.run(_OUTPUTS[ENCODER_MODEL], feed)
+        return interests, shares
+
+    def _run_mf(self, items: Sequence[tuple[npt.NDArray[np.int32], Floats]]) -> Floats:
+        limit = self._bundle.manifest.fold_in_max
+        longest = max(1, min(limit, max(len(rows) for rows, _ in items)))
+        factors = np.zeros((len(items), longest, self._bundle.manifest.factor_dim), dtype=np.float32)
+        weights = np.zeros((len(items), longest), dtype=np.float32)
+        for place, (rows, weight) in enumerate(items):
+            count = min(len(rows), longest)
+            factors[place, :count] = self._bundle.arrays.item_factors[rows[:count]]
+            weights[place, :count] = weight[:count]
+        feed = {"item_factors": factors, "weights": weights}
+        factor: Floats = self._mf.run(_OUTPUTS[MF_MODEL], feed)[0]
+        return factor
+
+    def _cold(self) -> InterestVectors:
+        manifest = self._bundle.manifest
+        return InterestVectors(
+            manifest.version,
+            np.zeros((0, manifest.dim), dtype=np.float32),
+            np.zeros(0, dtype=np.float32),
+            np.zeros(manifest.factor_dim, dtype=np.float32),
+        )
+
+    def _check_golden(self) -> None:
+        manifest = self._bundle.manifest
+        for golden in manifest.golden:
+            rows = np.array(golden.item_rows, dtype=np.int32)
+            ages = np.array(golden.ages_days, dtype=np.float32)
+            actions = np.array(golden.actions, dtype=np.int32)
+            if not len(rows) or rows.min() < 0 or rows.max() >= manifest.item_count:
+                raise BundleRejected("manifest.json: golden: names items outside the catalogue")
+            interests, shares = self._run_encoder([(rows, ages, actions)])
+            factor = self._run_mf([(rows, np.ones(len(rows), dtype=np.float32))])
+            _compare(ENCODER_MODEL, interests[0], golden.interests)
+            _compare(ENCODER_MODEL, shares[0], golden.shares)
+            _compare(MF_MODEL, factor[0], golden.factor)
+
+
+def _session(name: str, model: bytes, wanted: list[str]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=wanted)
+    except Exception as error:  # ONNX Runtime raises a class for each of its codes, without a public base
+        raise BundleRejected(f"{name}: ONNX Runtime refuses it: {str(error).splitlines()[0]}") from None
+    inputs, outputs = {i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()}
+    if inputs != _INPUTS[name] or not set(_OUTPUTS[name]) <= outputs:
+        raise BundleRejected(f"{name}: has inputs {sorted(inputs)} and outputs {sorted(outputs)}")
+    log.info("model loaded", extra={"model": name, "providers": session.get_providers()})
+    return session
+
+
+def _compare(name: str, found: Floats, expected: object) -> None:
+    wanted = np.asarray(expected, dtype=np.float32)
+    if found.shape != wanted.shape:
+        raise BundleRejected(f"{name}: gives {found.shape} where the manifest's golden case has {wanted.shape}")
+    worst = float(np.abs(found - wanted).max(initial=0.0))
+    if not worst <= GOLDEN_TOLERANCE * max(1.0, float(np.abs(wanted).max(initial=0.0))):
+        raise BundleRejected(f"{name}: is {worst:.2g} off the manifest's golden case")
+
+
+def _driver_loads() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True

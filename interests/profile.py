@@ -1,0 +1,147 @@
+"""A state seen through a bundle: rows instead of ids, mixes over topics, named interests.
+
+    mix[t] = sum over items of share[item, t] * weight[item], over its sum
+
+Weights are read at the state's last event, not at the wall clock: a profile is a pure function of (state, bundle).
+Mixes never depend on how many interests the encoder has.
+Calibration's mixes: Steck, "Calibrated recommendations", RecSys 2018.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.absorb import DEFAULT_RULE, MS_PER_DAY, AbsorbRule, faded_weight
+from interests.bundle import Bundle
+from interests.events import Action
+from interests.state import InterestState, InterestVectors
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+RECENT_HALF_LIFE_DAYS = 7.0
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What ranking needs to know of a user; T topics, K interests, m items had, r recent interactions.
+
+    item_rows (m,) int32, item_weights (m,) float32  items had, strongest first, weights summing to 1
+    blocked_rows                                     items disliked on balance
+    recent_rows, recent_times_ms, recent_actions (r,)  latest interactions with known items, oldest first
+    anchor, recent_mix, exposure_mix (T,) float32    mixes; each sums to 1, or to 0 where there is nothing
+    exposure_weight                                  faded count of impressions behind the exposure mix
+    entropy                                          of the anchor over its maximum, in [0, 1]
+    vectors                                          interests (K, dim), shares (K,), factor
+    """
+
+    user_id: str
+    state_version: int
+    bundle_version: str
+    last_event_ms: int
+    item_rows: Rows
+    item_weights: Floats
+    blocked_rows: Rows
+    recent_rows: Rows
+    recent_times_ms: npt.NDArray[np.int64]
+    recent_actions: npt.NDArray[np.int32]
+    anchor: Floats
+    recent_mix: Floats
+    exposure_mix: Floats
+    exposure_weight: float
+    entropy: float
+    vectors: InterestVectors
+
+    @property
+    def is_cold(self) -> bool:
+        """True where the bundle knows nothing the user had."""
+        return len(self.item_rows) == 0
+
+
+def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule: AbsorbRule = DEFAULT_RULE) -> Profile:
+    """Read a state through a bundle. `vectors` must be the bundle's. Raises ValueError otherwise."""
+    if vectors.bundle_version != bundle.version:
+        raise ValueError(f"vectors of bundle {vectors.bundle_version} read through bundle {bundle.version}")
+    rows, weights = _item_weights(state, bundle, rule)
+    had = weights > 0
+    order = np.argsort(-weights[had], kind="stable")
+    item_rows, item_weights = rows[had][order], weights[had][order]
+    recent_rows, recent_times_ms, recent_actions = recent_items(state, bundle)
+    ages_days = np.maximum(state.last_event_ms - recent_times_ms, 0) / MS_PER_DAY
+    anchor = mix(bundle, item_rows, item_weights)
+    exposure_rows, exposure_weights = _exposure(state, bundle, rule)
+    total = float(item_weights.sum())
+    return Profile(
+        user_id=state.user_id,
+        state_version=state.version,
+        bundle_version=bundle.version,
+        last_event_ms=state.last_event_ms,
+        item_rows=item_rows,
+        item_weights=item_weights / total if total else item_weights,
+        blocked_rows=rows[weights < 0],
+        recent_rows=recent_rows,
+        recent_times_ms=recent_times_ms,
+        recent_actions=recent_actions,
+        anchor=anchor,
+        recent_mix=mix(bundle, recent_rows, (2.0 ** (-ages_days / RECENT_HALF_LIFE_DAYS)).astype(np.float32)),
+        exposure_mix=mix(bundle, exposure_rows, exposure_weights),
+        exposure_weight=float(exposure_weights.sum()),
+        entropy=entropy(anchor),
+        vectors=vectors,
+    )
+
+
+def mix(bundle: Bundle, rows: Rows, weights: Floats) -> Floats:
+    """The mix over topics (T,) of weighted items; zeros where no item has a topic."""
+    topics = bundle.arrays.item_topic_ids[rows]
+    shares = bundle.arrays.item_topic_shares[rows] * weights[:, None]
+    known = topics >= 0
+    total = np.bincount(topics[known], weights=shares[known], minlength=bundle.manifest.topic_count).astype(np.float32)
+    mass = total.sum()
+    return total / mass if mass > 0 else total
+
+
+def entropy(shares: Floats) -> float:
+    """Entropy of a mix over the logarithm of how many topics there are, in [0, 1]; 0 where there are fewer than two."""
+    if len(shares) < 2:
+        return 0.0
+    positive = shares[shares > 0].astype(np.float64)
+    return float(-(positive * np.log(positive)).sum() / np.log(len(shares)))
+
+
+def recent_items(state: InterestState, bundle: Bundle) -> tuple[Rows, npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Rows, event times (ms) and actions of the latest interactions with items the bundle knows, oldest first."""
+    row_of = bundle.row_of
+    known = [(row_of[r.item_id], r.time_ms, int(r.action)) for r in state.recent if r.item_id in row_of]
+    rows, times_ms, actions = zip(*known, strict=True) if known else ((), (), ())
+    return np.array(rows, dtype=np.int32), np.array(times_ms, dtype=np.int64), np.array(actions, dtype=np.int32)
+
+
+def positive_items(state: InterestState, bundle: Bundle, rule: AbsorbRule = DEFAULT_RULE) -> tuple[Rows, Floats]:
+    """Rows and faded weights of what the user had and does not dislike, strongest first."""
+    rows, weights = _item_weights(state, bundle, rule)
+    had = weights > 0
+    order = np.argsort(-weights[had], kind="stable")
+    return rows[had][order], weights[had][order]
+
+
+def _item_weights(state: InterestState, bundle: Bundle, rule: AbsorbRule) -> tuple[Rows, Floats]:
+    row_of, now_ms = bundle.row_of, state.last_event_ms
+    sums: dict[int, float] = {}
+    for (item_id, action), faded in state.memories.items():
+        row = row_of.get(item_id)
+        if row is not None:
+            sums[row] = sums.get(row, 0.0) + faded_weight(faded, now_ms, rule.half_life_days[action])
+    return np.array(list(sums), dtype=np.int32), np.array(list(sums.values()), dtype=np.float32)
+
+
+def _exposure(state: InterestState, bundle: Bundle, rule: AbsorbRule) -> tuple[Rows, Floats]:
+    half_life = rule.half_life_days[Action.IMPRESSION]
+    known = [
+        (bundle.row_of[item_id], faded_weight(faded, state.last_event_ms, half_life))
+        for item_id, faded in state.exposure.items()
+        if item_id in bundle.row_of
+    ]
+    rows, weights = zip(*known, strict=True) if known else ((), ())
+    return np.array(rows, dtype=np.int32), np.array(weights, dtype=np.float32)

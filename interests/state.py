@@ -1,0 +1,185 @@
+"""All that is known of one user, kept by item id so that it outlives every bundle; and its stored form.
+
+A state is immutable: absorbing makes a new one. What is stored has a layout version, and old layouts are read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+from plural.v1 import events_pb2, storage_pb2
+
+from interests.errors import StoreCorrupt
+from interests.events import Action, LogPartition
+
+FORMAT = 1
+
+
+class Faded(NamedTuple):
+    """A faded sum and the time up to which it has been faded, in milliseconds since 1970."""
+
+    weight: float
+    as_of_ms: int
+
+
+class Recent(NamedTuple):
+    """One of the latest interactions."""
+
+    item_id: str
+    action: Action
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InterestVectors:
+    """What the encoder makes of a state: good for the bundle that made it, and for no other.
+
+    interests (K, dim) float32, unit rows; shares (K,) float32, sum 1; factor (factor_dim,) float32.
+    """
+
+    bundle_version: str
+    interests: npt.NDArray[np.float32]
+    shares: npt.NDArray[np.float32]
+    factor: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class InterestState:
+    """One user's interests.
+
+    version: log entries absorbed so far, whatever batches they came in
+    memories: faded sums by (item id, action), capped; negative after a dislike
+    recent: latest interactions in log order, oldest first, capped; no impressions
+    exposure: faded sums of impressions by item id, capped
+    watermarks: last offset absorbed of each log partition
+    event_id_hashes: of the latest event ids, oldest first, capped
+    vectors: the encoder's output, a cache and no part of what the state says
+    stored_version: the version the store held when this was read, 0 for none; what `put` is fenced by
+    """
+
+    user_id: str
+    version: int = 0
+    interaction_count: int = 0
+    last_event_ms: int = 0
+    memories: Mapping[tuple[str, Action], Faded] = field(default_factory=dict)
+    recent: tuple[Recent, ...] = ()
+    exposure: Mapping[str, Faded] = field(default_factory=dict)
+    watermarks: Mapping[LogPartition, int] = field(default_factory=dict)
+    event_id_hashes: tuple[int, ...] = ()
+    erased: bool = False
+    vectors: InterestVectors | None = field(default=None, compare=False)
+    stored_version: int = field(default=0, compare=False)
+
+    @property
+    def is_cold(self) -> bool:
+        """True where nothing speaks of the user's interests."""
+        return not self.memories
+
+
+def erased(state: InterestState) -> InterestState:
+    """A user's tombstone: nothing of what they did, and the watermarks that keep a replay from bringing it back."""
+    return InterestState(
+        user_id=state.user_id,
+        version=state.version,
+        watermarks=state.watermarks,
+        erased=True,
+        stored_version=state.stored_version,
+    )
+
+
+def to_bytes(state: InterestState) -> bytes:
+    """The stored form, in the order of the state's own tables: states made from one log give equal bytes."""
+    stored = storage_pb2.StoredState(
+        format=FORMAT,
+        user_id=state.user_id,
+        version=state.version,
+        interaction_count=state.interaction_count,
+        last_event_ms=state.last_event_ms,
+        event_id_hashes=state.event_id_hashes,
+        erased=state.erased,
+    )
+    for (item_id, action), faded in state.memories.items():
+        stored.memories.item_ids.append(item_id)
+        stored.memories.actions.append(_wire(action))
+        stored.memories.weights.append(faded.weight)
+        stored.memories.as_of_ms.append(faded.as_of_ms)
+    for recent in state.recent:
+        stored.recent.item_ids.append(recent.item_id)
+        stored.recent.actions.append(_wire(recent.action))
+        stored.recent.times_ms.append(recent.time_ms)
+    stored.exposure.item_ids.extend(state.exposure)
+    stored.exposure.weights.extend(faded.weight for faded in state.exposure.values())
+    stored.exposure.as_of_ms.extend(faded.as_of_ms for faded in state.exposure.values())
+    for (incarnation, partition), offset in state.watermarks.items():
+        stored.watermarks.add(incarnation=incarnation, partition=partition, offset=offset)
+    if state.vectors is not None:
+        stored.vectors.CopyFrom(_vectors_to_message(state.vectors))
+    return stored.SerializeToString(deterministic=True)
+
+
+def from_bytes(data: bytes) -> InterestState:
+    """Read a stored form. Raises StoreCorrupt where it is not one, or where its layout is newer than this program."""
+    try:
+        stored = storage_pb2.StoredState.FromString(data)
+    except DecodeError as error:
+        raise StoreCorrupt(f"a stored state of {len(data)} bytes cannot be parsed: {error}") from None
+    if not 1 <= stored.format <= FORMAT:
+        raise StoreCorrupt(f"a stored state has layout {stored.format}; this program reads 1 to {FORMAT}")
+    memories, exposure, recent = stored.memories, stored.exposure, stored.recent
+    return InterestState(
+        user_id=stored.user_id,
+        version=stored.version,
+        interaction_count=stored.interaction_count,
+        last_event_ms=stored.last_event_ms,
+        memories={
+            (item_id, Action(action)): Faded(weight, as_of_ms)
+            for item_id, action, weight, as_of_ms in zip(
+                memories.item_ids, memories.actions, memories.weights, memories.as_of_ms, strict=True
+            )
+        },
+        recent=tuple(
+            Recent(item_id, Action(action), time_ms)
+            for item_id, action, time_ms in zip(recent.item_ids, recent.actions, recent.times_ms, strict=True)
+        ),
+        exposure={
+            item_id: Faded(weight, as_of_ms)
+            for item_id, weight, as_of_ms in zip(exposure.item_ids, exposure.weights, exposure.as_of_ms, strict=True)
+        },
+        watermarks={LogPartition(mark.incarnation, mark.partition): mark.offset for mark in stored.watermarks},
+        event_id_hashes=tuple(stored.event_id_hashes),
+        erased=stored.erased,
+        vectors=_vectors_from_message(stored.vectors) if stored.HasField("vectors") else None,
+        stored_version=stored.version,
+    )
+
+
+def with_vectors(state: InterestState, vectors: InterestVectors) -> InterestState:
+    """The same state with the encoder's output beside it."""
+    return replace(state, vectors=vectors)
+
+
+def _wire(action: Action) -> events_pb2.Action.ValueType:
+    return events_pb2.Action.ValueType(action)
+
+
+def _vectors_to_message(vectors: InterestVectors) -> storage_pb2.CachedVectors:
+    return storage_pb2.CachedVectors(
+        bundle_version=vectors.bundle_version,
+        interest_count=len(vectors.interests),
+        interests=vectors.interests.astype("<f4").tobytes(),
+        shares=vectors.shares.tolist(),
+        factor=vectors.factor.astype("<f4").tobytes(),
+    )
+
+
+def _vectors_from_message(message: storage_pb2.CachedVectors) -> InterestVectors:
+    interests = np.frombuffer(message.interests, dtype="<f4")
+    return InterestVectors(
+        bundle_version=message.bundle_version,
+        interests=interests.reshape(message.interest_count, -1) if message.interest_count else interests.reshape(0, 0),
+        shares=np.array(message.shares, dtype=np.float32),
+        factor=np.frombuffer(message.factor, dtype="<f4"),
+    )

@@ -1,0 +1,1 @@
+"""Where interest states are kept: one contract, three stores."""

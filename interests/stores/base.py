@@ -1,0 +1,85 @@
+"""The contract every store keeps; `tests/contract` runs one text over all of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from interests.events import LogPartition
+from interests.state import InterestState
+
+Cursor = tuple[int, ...]
+"""A place in a store's change log: one number a shard. Only the store that made it reads it."""
+
+
+class Change(NamedTuple):
+    """One entry of the change log: this user's state is now at this version.
+
+    wakes: False where only exposure moved, which is no reason to push a slate.
+    """
+
+    user_id: str
+    version: int
+    wakes: bool
+
+
+class Changes(NamedTuple):
+    """What a look into the change log found.
+
+    cursor: where to look next
+    lost: True where entries after the cursor asked for were already trimmed: any user may have changed
+    """
+
+    entries: list[Change]
+    cursor: Cursor
+    lost: bool
+
+
+@runtime_checkable
+class InterestStore(Protocol):
+    """Interest states, the offsets they stand at, and the log of who changed.
+
+    Each user has one writer at a time: the owner of the log partition they are in. A writer claims its partitions
+    first; the store handle remembers where they stood, and `put` is refused once another handle has moved them, so a
+    writer that was stopped and woke up again cannot move a state back. States are checked the same way, each against
+    the version it was read at, so that a backfill beside a live log is safe too.
+
+    Every method may raise StoreUnavailable; nothing is lost by it. All methods may be called from several threads.
+    """
+
+    embedded: bool
+    """True where a read takes microseconds and may be made on an event loop."""
+
+    def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
+        """Newest states in one round trip; users never seen are absent. Erased users are there, erased."""
+
+    def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
+        """Note where these partitions stand now, and say the next offset to read of each: 0 for one never seen."""
+
+    def put(
+        self,
+        states: Iterable[InterestState],
+        next_offsets: Mapping[LogPartition, int],
+        silent: frozenset[str] = frozenset(),
+    ) -> None:
+        """Write all or none, durably, before returning, and append the users to the change log.
+
+        next_offsets: for each partition the offset to read next; the partition must be claimed by this handle
+        silent: users whose followers need not wake (only exposure moved)
+        Raises Fenced, having written nothing, where a partition or a state has been moved by another handle since
+        this one claimed or read it. A store of several shards may have written some of them when it raises: claim
+        again, re-read, replay; watermarks make the rest harmless.
+        """
+
+    def forget(self, user_id: str) -> None:
+        """Erase one user durably and tell the change log; watermarks stay, so a replay brings nothing back."""
+
+    def end_of_changes(self) -> Cursor:
+        """The cursor behind the newest change."""
+
+    def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
+        """Changes after `since`, oldest first, at most `limit`; waits up to `wait_s` for the first one."""
+
+    def count(self) -> int:
+        """How many users have a state, tombstones among them."""
+
+    def close(self) -> None:
+        """Let go of files and connections; further calls raise."""

@@ -1,0 +1,1 @@
+"""Plural's wire format."""

@@ -1,0 +1,1 @@
+"""From interests to slates: gRPC."""
