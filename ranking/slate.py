@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from interests.events import Action
 from plural.v1 import recommendations_pb2
+
+from interests.events import Action
 
 
 class Source(IntEnum):
@@ -36,7 +37,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class SlateItem:
-    """One item of a slate, in its place. interest: index among the user's interests by share, None where it serves none."""
+    """One item of a slate, in its place.
+
+    interest: index among the user's interests, largest share first; None where it serves none
+    """
 
     item_id: str
     score: float

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from interests import bundle as bundles
 from interests.bundle_arrays import BundleArrays, string_table
 from interests.manifest import Golden, Manifest
-from onnx import TensorProto, helper, numpy_helper
 
 TOPICS, ITEMS_A_TOPIC, DIM = 6, 20, 16
 CUTOFF_MS = 1_700_000_000_000
