@@ -28,6 +28,7 @@ class Profile:
     """What ranking needs to know of a user; T topics, K interests, m items had, r recent interactions.
 
     item_rows (m,) int32, item_weights (m,) float32  items had, strongest first, weights summing to 1
+    item_actions (m,) int32, item_times_ms (m,) int64  what was done to each that weighs most, and when last
     blocked_rows                                     items disliked on balance
     recent_rows, recent_times_ms, recent_actions (r,)  latest interactions with known items, oldest first
     anchor, recent_mix, exposure_mix (T,) float32    mixes; each sums to 1, or to 0 where there is nothing
@@ -42,6 +43,8 @@ class Profile:
     last_event_ms: int
     item_rows: Rows
     item_weights: Floats
+    item_actions: Rows
+    item_times_ms: npt.NDArray[np.int64]
     blocked_rows: Rows
     recent_rows: Rows
     recent_times_ms: npt.NDArray[np.int64]
@@ -63,10 +66,10 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
     """Read a state through a bundle. `vectors` must be the bundle's. Raises ValueError otherwise."""
     if vectors.bundle_version != bundle.version:
         raise ValueError(f"vectors of bundle {vectors.bundle_version} read through bundle {bundle.version}")
-    rows, weights = _item_weights(state, bundle, rule)
-    had = weights > 0
-    order = np.argsort(-weights[had], kind="stable")
-    item_rows, item_weights = rows[had][order], weights[had][order]
+    rows, weights, actions, times_ms = _items(state, bundle, rule)
+    had = np.flatnonzero(weights > 0)
+    had = had[np.argsort(-weights[had], kind="stable")]
+    item_rows, item_weights = rows[had], weights[had]
     recent_rows, recent_times_ms, recent_actions = recent_items(state, bundle)
     ages_days = np.maximum(state.last_event_ms - recent_times_ms, 0) / MS_PER_DAY
     anchor = mix(bundle, item_rows, item_weights)
@@ -79,6 +82,8 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
         last_event_ms=state.last_event_ms,
         item_rows=item_rows,
         item_weights=item_weights / total if total else item_weights,
+        item_actions=actions[had],
+        item_times_ms=times_ms[had],
         blocked_rows=rows[weights < 0],
         recent_rows=recent_rows,
         recent_times_ms=recent_times_ms,
@@ -120,20 +125,30 @@ def recent_items(state: InterestState, bundle: Bundle) -> tuple[Rows, npt.NDArra
 
 def positive_items(state: InterestState, bundle: Bundle, rule: AbsorbRule = DEFAULT_RULE) -> tuple[Rows, Floats]:
     """Rows and faded weights of what the user had and does not dislike, strongest first."""
-    rows, weights = _item_weights(state, bundle, rule)
+    rows, weights, _, _ = _items(state, bundle, rule)
     had = weights > 0
     order = np.argsort(-weights[had], kind="stable")
     return rows[had][order], weights[had][order]
 
 
-def _item_weights(state: InterestState, bundle: Bundle, rule: AbsorbRule) -> tuple[Rows, Floats]:
+def _items(state: InterestState, bundle: Bundle, rule: AbsorbRule) -> tuple[Rows, Floats, Rows, npt.NDArray[np.int64]]:
+    """Known items with their faded sums, and for each the action that weighs most with the time of its latest event."""
     row_of, now_ms = bundle.row_of, state.last_event_ms
     sums: dict[int, float] = {}
+    heaviest: dict[int, tuple[float, Action, int]] = {}
     for (item_id, action), faded in state.memories.items():
         row = row_of.get(item_id)
         if row is not None:
-            sums[row] = sums.get(row, 0.0) + faded_weight(faded, now_ms, rule.half_life_days[action])
-    return np.array(list(sums), dtype=np.int32), np.array(list(sums.values()), dtype=np.float32)
+            weight = faded_weight(faded, now_ms, rule.half_life_days[action])
+            sums[row] = sums.get(row, 0.0) + weight
+            if row not in heaviest or weight > heaviest[row][0]:
+                heaviest[row] = (weight, action, faded.as_of_ms)
+    return (
+        np.array(list(sums), dtype=np.int32),
+        np.array(list(sums.values()), dtype=np.float32),
+        np.array([action for _, action, _ in heaviest.values()], dtype=np.int32),
+        np.array([time_ms for _, _, time_ms in heaviest.values()], dtype=np.int64),
+    )
 
 
 def _exposure(state: InterestState, bundle: Bundle, rule: AbsorbRule) -> tuple[Rows, Floats]:
