@@ -1,0 +1,95 @@
+"""Where a user's past leads: how strongly transitions and neighbours pull towards each item.
+
+    transition[j] = sum over recent r of w(r) * transition_weight[r, j]
+    neighbour[j]  = sum over items i of q(i) * neighbour_weight[i, j],  q = half recent w, half weights of items had
+    w(r)          = strength(action) * 2^(-age / query_half_life_days) * 2^(-rank / rank half-life)
+
+Both are divided by their own largest entry, so that the strongest is 1 for every user. Ages count from the profile's
+last event. Rank counts moments (distinct times) from the newest, so that a basket is one moment, and so that a whole
+history of one evening still has an order. Fading by time: Ding & Li, "Time weight collaborative filtering", CIKM 2005.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.absorb import DEFAULT_RULE, MS_PER_DAY
+from interests.bundle import Bundle
+from interests.events import Action
+from interests.profile import Profile
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+TRANSITION_RANK_HALF_LIFE = 3.0
+NEIGHBOUR_RANK_HALF_LIFE = 12.0
+QUERY_ITEMS_MAX = 128  # of the items had: the rest weighs little and costs the same
+
+STRENGTH_OF_ACTION = np.zeros(max(Action) + 1, dtype=np.float32)
+for _action, _strength in DEFAULT_RULE.strengths.items():
+    STRENGTH_OF_ACTION[_action] = max(_strength, 0.0)
+
+
+class Asked(NamedTuple):
+    """Rows that ask for what goes with them, and how loudly; a row may come more than once."""
+
+    rows: Rows
+    weights: Floats
+
+
+class Pull(NamedTuple):
+    """How strongly a user's past pulls towards each of the bundle's n items: (n,) float32 each, in [0, 1]."""
+
+    transition: Floats
+    neighbour: Floats
+
+
+def pull(bundle: Bundle, profile: Profile) -> Pull:
+    """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours + n)."""
+    arrays, count = bundle.arrays, bundle.manifest.item_count
+    return Pull(
+        _spread(transition_query(bundle, profile), arrays.transition_rows, arrays.transition_weights, count),
+        _spread(neighbour_query(bundle, profile), arrays.neighbour_rows, arrays.neighbour_weights, count),
+    )
+
+
+def transition_query(bundle: Bundle, profile: Profile) -> Asked:
+    """Recent items, faded."""
+    weights = _recent_weights(profile, bundle.manifest.query_half_life_days, TRANSITION_RANK_HALF_LIFE)
+    return Asked(profile.recent_rows.astype(np.int64), weights)
+
+
+def neighbour_query(bundle: Bundle, profile: Profile) -> Asked:
+    """Recent items and items had; each half sums to a half."""
+    recent = _recent_weights(profile, bundle.manifest.query_half_life_days, NEIGHBOUR_RANK_HALF_LIFE)
+    had, had_weights = profile.item_rows[:QUERY_ITEMS_MAX], profile.item_weights[:QUERY_ITEMS_MAX]
+    rows = np.concatenate([profile.recent_rows, had]).astype(np.int64)
+    return Asked(rows, np.concatenate([_halved(recent), _halved(had_weights)]))
+
+
+def _recent_weights(profile: Profile, half_life_days: float, rank_half_life: float) -> Floats:
+    if not len(profile.recent_rows):
+        return np.zeros(0, dtype=np.float32)
+    ages_days = np.maximum(profile.last_event_ms - profile.recent_times_ms, 0) / MS_PER_DAY
+    moments, moment = np.unique(profile.recent_times_ms, return_inverse=True)
+    ranks = len(moments) - 1 - moment
+    weights: Floats = np.exp2(-ages_days / half_life_days - ranks / rank_half_life).astype(np.float32)
+    weights *= STRENGTH_OF_ACTION[profile.recent_actions]
+    return weights
+
+
+def _halved(weights: Floats) -> Floats:
+    total = weights.sum()
+    return weights * np.float32(0.5 / total) if total > 0 else weights
+
+
+def _spread(asked: Asked, rows: npt.NDArray[np.int32], weights: Floats, count: int) -> Floats:
+    """Sum what each asking row gives to each item, over the largest sum."""
+    if not len(asked.rows):
+        return np.zeros(count, dtype=np.float32)
+    reached = rows[asked.rows].ravel() + 1  # 0 takes the padding
+    given = (weights[asked.rows] * asked.weights[:, None]).ravel()
+    total = np.bincount(reached, weights=given, minlength=count + 1)[1:].astype(np.float32)
+    largest = total.max(initial=0.0)
+    return total / largest if largest > 0 else total
