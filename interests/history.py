@@ -1,0 +1,209 @@
+"""Any shop's history as interactions, and an account of every row that was not taken.
+
+    rows read = rows kept + rows dropped, by reason
+
+Needs polars, which the extras `files` and `trainer` install; nothing else of the project does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interests.errors import HistoryRejected
+from interests.events import ID_BYTES_MAX, STARS_MAX, Action, Interaction
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SLICE_ROWS = 100_000
+_NEEDED = ("user_id", "item_id", "timestamp")
+
+
+@dataclass(frozen=True)
+class HistoryReport:
+    """What was read and what became of it.
+
+    dropped: rows by reason; each row counts once, under the first reason that holds
+    columns: our name to the file's, where they differ
+    guesses: what was decided without being told, in words
+    first_ms, last_ms: event times kept, milliseconds since 1970
+    """
+
+    files: list[str]
+    rows_read: int
+    rows_kept: int
+    dropped: dict[str, int]
+    columns: dict[str, str]
+    guesses: list[str]
+    users: int
+    items: int
+    first_ms: int
+    last_ms: int
+
+    def lines(self) -> list[str]:
+        """For a person: a few lines that say all of it."""
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items()) or "none"
+        kept = f"{self.rows_kept:,} rows of {self.users:,} users and {self.items:,} items kept"
+        said = [f"read {self.rows_read:,} rows from {len(self.files)} file(s), {kept}; dropped: {dropped}"]
+        said += [f"guessed column: {ours} is {theirs}" for ours, theirs in self.columns.items()]
+        return said + [f"guessed: {guess}" for guess in self.guesses]
+
+
+@dataclass(frozen=True)
+class History:
+    """Cleaned interactions, in order of time, ties in the order of the files.
+
+    frame: user_id str, item_id str, time_ms i64, action i32, value f64 or null, event_id str or null
+    """
+
+    frame: pl.DataFrame
+    report: HistoryReport
+
+
+def read_interactions(path: Path, until_ms: int | None = None) -> History:
+    """Read a file, a directory or a glob of CSV, Parquet or JSON Lines.
+
+    until_ms: later interactions are left out and counted. Rows equal in user, item and time are kept, because they
+    are quantities; a second row with one event_id is not. Raises HistoryRejected in one line that says file, column,
+    what was found and what to do.
+    """
+    pl = _polars()
+    from interests.history_files import find_files
+
+    files = find_files(path)
+    columns: dict[str, str] = {}
+    guesses: list[str] = []
+    parts = [_read_file(file, columns, guesses) for file in files]
+    raw: pl.DataFrame = pl.concat(parts, how="diagonal")
+    raw = _with_actions(raw, columns.get("value", "value"), guesses)
+    kept, dropped = _drop(raw, until_ms)
+    if kept.is_empty():
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        raise HistoryRejected(f"{path}: none of {raw.height} rows can be used: {reasons}; correct these columns")
+    kept = _scale_ratings(kept, guesses).sort("time_ms", maintain_order=True)
+    report = HistoryReport(
+        files=[str(file) for file in files],
+        rows_read=raw.height,
+        rows_kept=kept.height,
+        dropped=dropped,
+        columns={ours: theirs for ours, theirs in columns.items() if ours != theirs},
+        guesses=list(dict.fromkeys(guesses)),
+        users=kept["user_id"].n_unique(),
+        items=kept["item_id"].n_unique(),
+        first_ms=kept["time_ms"][0],
+        last_ms=kept["time_ms"][-1],
+    )
+    return History(kept, report)
+
+
+def to_interactions(frame: pl.DataFrame) -> Iterator[Interaction]:
+    """The rows of a History's frame as interactions, in its order; about 1 µs a row."""
+    of_number = {int(action): action for action in Action}
+    columns = ("user_id", "item_id", "action", "time_ms", "value", "event_id")
+    for rows in frame.select(columns).iter_slices(_SLICE_ROWS):
+        for user_id, item_id, action, time_ms, value, event_id in zip(
+            *(rows[name].to_list() for name in columns), strict=True
+        ):
+            yield Interaction(user_id, item_id, of_number[action], time_ms, value, event_id or "")
+
+
+def _polars() -> Any:
+    try:
+        import polars
+    except ImportError:
+        raise HistoryRejected("reading files needs polars: install plural[files] or plural[trainer]") from None
+    return polars
+
+
+def _read_file(file: Path, columns: dict[str, str], guesses: list[str]) -> pl.DataFrame:
+    """One file in our columns, with marks in place of what cannot be read: null ids, times; `bad_value`."""
+    import polars as pl
+
+    from interests import history_columns as meaning
+    from interests.history_files import as_ids, match_columns, missing_column, read_table
+
+    table = read_table(file)
+    found = match_columns(file, table.columns, meaning.ALIASES)
+    for name in _NEEDED:
+        if name not in found:
+            raise missing_column(file, name, table.columns)
+    columns |= found
+    out: dict[str, pl.Series] = {}
+    for name in ("user_id", "item_id", "event_id"):
+        ids = as_ids(table[found[name]]) if name in found else pl.Series([None] * table.height, dtype=pl.String)
+        if ids is None:
+            kind = table[found[name]].dtype
+            raise HistoryRejected(f"{file}: {found[name]}: holds {kind}, which is no id; give text or whole numbers")
+        out[name] = ids
+    times = meaning.times_ms(table[found["timestamp"]], guesses)
+    if times is None:
+        kind = table[found["timestamp"]].dtype
+        raise HistoryRejected(f"{file}: {found['timestamp']}: holds {kind}; give ISO 8601, or seconds since 1970")
+    out["time_ms"] = times
+    if "action" in found:
+        out["action"] = meaning.actions(table[found["action"]])
+    if "value" in found:
+        out["value"], out["bad_value"] = meaning.values(table[found["value"]])
+    else:
+        out["value"] = pl.Series([None] * table.height, dtype=pl.Float64)
+        out["bad_value"] = pl.Series([False] * table.height)
+    return pl.DataFrame(out)
+
+
+def _with_actions(raw: pl.DataFrame, value_column: str, guesses: list[str]) -> pl.DataFrame:
+    import polars as pl
+
+    from interests.history_columns import guess_action
+
+    if "action" in raw.columns:
+        return raw
+    has_value = raw["value"].is_not_null().any()
+    action = guess_action(raw, value_column if has_value else None, guesses)
+    return raw.with_columns(action=pl.lit(int(action), dtype=pl.Int32))
+
+
+def _drop(raw: pl.DataFrame, until_ms: int | None) -> tuple[pl.DataFrame, dict[str, int]]:
+    """(rows that can be used, how many others by reason)."""
+    import polars as pl
+
+    later = pl.col("time_ms") > until_ms if until_ms is not None else pl.lit(False)
+    rated = pl.col("action") == int(Action.RATING)
+    reasons = {
+        "missing user": pl.col("user_id").is_null(),
+        "missing item": pl.col("item_id").is_null(),
+        f"id over {ID_BYTES_MAX} bytes": pl.max_horizontal(
+            pl.col("user_id", "item_id").str.len_bytes(), pl.col("event_id").str.len_bytes().fill_null(0)
+        )
+        > ID_BYTES_MAX,
+        "bad timestamp": pl.col("time_ms").is_null(),
+        "unknown action": pl.col("action").is_null(),
+        "bad value": pl.col("bad_value") | (rated & pl.col("value").is_null()),
+        "later than --until": later,
+    }
+    reason = pl.coalesce(*(pl.when(holds).then(pl.lit(name)) for name, holds in reasons.items()))
+    marked = raw.with_columns(reason=reason)
+    # Among usable rows alone: a broken first delivery must not cost its good retry.
+    twice = pl.col("event_id").is_not_null() & ~pl.struct("event_id", "reason").is_first_distinct()
+    repeated = pl.when(pl.col("reason").is_null() & twice).then(pl.lit("duplicate event_id"))
+    marked = marked.with_columns(reason=pl.coalesce("reason", repeated))
+    counts = dict(marked.drop_nulls("reason").group_by("reason").len().sort("reason").iter_rows())
+    kept = marked.filter(pl.col("reason").is_null())
+    return kept.select("user_id", "item_id", "time_ms", "action", "value", "event_id"), counts
+
+
+def _scale_ratings(kept: pl.DataFrame, guesses: list[str]) -> pl.DataFrame:
+    import polars as pl
+
+    from interests.history_columns import rating_scale
+
+    rated = pl.col("action") == int(Action.RATING)
+    ratings = kept.filter(rated)["value"]
+    if ratings.is_empty():
+        return kept
+    top = rating_scale(ratings)
+    guesses.append(f"ratings: highest seen {ratings.max():g}, scale 0 to {top:g} mapped to 0 to {STARS_MAX:g}")
+    factor = STARS_MAX / top if top > 0 else 1.0
+    return kept.with_columns(value=pl.when(rated).then(pl.col("value") * factor).otherwise(pl.col("value")))
