@@ -1,0 +1,226 @@
+"""States in LMDB: embedded, durable at each put, one writing process and many reading ones on one host.
+
+Each commit is synced to disk. What `forget` erases is out of reach of every read at once, but LMDB never overwrites a
+page in place: the old bytes stay in freed pages of the file until later writes take these. `mdb_copy -c` writes a
+copy without them.
+"""
+
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from interests.errors import Fenced, StoreError
+from interests.events import LogPartition
+from interests.failpoints import failpoint
+from interests.state import InterestState, erased
+from interests.stores import fence, record
+from interests.stores.base import Change, Changes, Cursor
+from interests.stores.environment import Environment, share
+
+CHANGES_MAX = 1_000_000
+MAP_GIB = 256  # address space, not disk: the file grows as it is written
+POLL_S = 0.001
+READER_CHECK_S = 60.0
+KEY_BYTES_MAX = 511  # LMDB's own
+
+_CHANGE = struct.Struct(">Q?")
+
+
+class LmdbStore:
+    """Interest states in one LMDB directory; the contract is that of InterestStore."""
+
+    embedded = True
+
+    def __init__(
+        self, path: Path, *, read_only: bool = False, map_gib: int = MAP_GIB, changes_max: int = CHANGES_MAX
+    ) -> None:
+        """Open or create it; a reader may come before the writer.
+
+        map_gib: the most that the file may grow to; the same for every program on it
+        changes_max: how many changes are remembered
+        """
+        self._environment = share(path, map_gib)
+        self._read_only = read_only
+        self._changes_max = changes_max
+        self._claims: dict[LogPartition, fence.Positions] = {}
+        self._writing = threading.Lock()
+        self._closed = False
+        self._readers_checked_s = time.monotonic()
+
+    def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
+        """See InterestStore."""
+        keys = {user_id: user_id.encode() for user_id in user_ids}
+        with self._reading() as (env, txn):
+            found = {
+                user_id: txn.get(key, db=env.states) for user_id, key in keys.items() if 0 < len(key) <= KEY_BYTES_MAX
+            }
+        return {user_id: record.unpack(data) for user_id, data in found.items() if data is not None}
+
+    def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
+        """See InterestStore."""
+        self._check_writable()
+        with self._writing, self._reading() as (env, txn):
+            found = {partition: _offset(env, txn, partition) for partition in partitions}
+            self._claims.update({partition: (offset,) for partition, offset in found.items()})
+            return found
+
+    def put(
+        self,
+        states: Iterable[InterestState],
+        next_offsets: Mapping[LogPartition, int],
+        silent: frozenset[str] = frozenset(),
+    ) -> None:
+        """See InterestStore."""
+        users = fence.by_user(states)
+        with self._transaction() as (env, txn):
+            try:
+                offsets = self._checked_offsets(env, txn, next_offsets)
+                _check_versions(env, txn, users)
+            except Fenced:
+                for partition in next_offsets:
+                    self._claims.pop(partition, None)
+                raise
+            for partition, offset in offsets.items():
+                txn.put(_partition_key(partition), offset.to_bytes(8, "big"), db=env.offsets)
+            self._write(env, txn, users.values(), silent)
+            failpoint("in_transaction")
+        self._claims.update({partition: (offset,) for partition, offset in offsets.items()})
+
+    def forget(self, user_id: str) -> None:
+        """See InterestStore."""
+        with self._transaction() as (env, txn):
+            data = txn.get(user_id.encode(), db=env.states)
+            if data is not None:
+                state = erased(record.unpack(data))
+                self._write(env, txn, [replace(state, version=state.version + 1)], frozenset())
+
+    def end_of_changes(self) -> Cursor:
+        """See InterestStore."""
+        with self._reading() as (env, txn), txn.cursor(db=env.changes) as cursor:
+            return (_sequence(cursor.key()) if cursor.last() else 0,)
+
+    def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
+        """See InterestStore. Looks each millisecond whether anything was committed, by any process."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            commit = self._last_commit()
+            found = self._changes_now(since, limit)
+            if found.entries or found.lost:
+                return found
+            while self._last_commit() == commit:
+                if time.monotonic() >= deadline:
+                    return found
+                time.sleep(POLL_S)
+
+    def count(self) -> int:
+        """See InterestStore."""
+        with self._reading() as (env, txn):
+            return int(txn.stat(db=env.states)["entries"])
+
+    def close(self) -> None:
+        """See InterestStore."""
+        with self._writing:
+            if not self._closed:
+                self._closed = True
+                self._environment.release()
+
+    @contextmanager
+    def _used(self) -> Iterator[Environment]:
+        if self._closed:
+            raise fence.closed()
+        environment = self._environment
+        environment.acquire()
+        try:
+            with environment.errors():
+                yield environment
+        finally:
+            environment.release()
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Environment, Any]]:
+        with self._used() as env, env.lmdb.begin() as txn:
+            yield env, txn
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[Environment, Any]]:
+        self._check_writable()
+        with self._writing, self._used() as env:
+            if time.monotonic() - self._readers_checked_s > READER_CHECK_S:
+                # A reader that was killed keeps its slot, and with it every page freed since, until this.
+                env.lmdb.reader_check()
+                self._readers_checked_s = time.monotonic()
+            with env.lmdb.begin(write=True) as txn:
+                yield env, txn
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise StoreError(f"lmdb:{self._environment.path} was opened read-only by this program")
+
+    def _checked_offsets(
+        self, env: Environment, txn: Any, next_offsets: Mapping[LogPartition, int]
+    ) -> dict[LogPartition, int]:
+        for partition, (held,) in fence.claimed(self._claims, next_offsets).items():
+            stored = _offset(env, txn, partition)
+            if stored != held:
+                raise fence.moved(partition, stored, held)
+        # Never backwards: what was absorbed stays absorbed.
+        return {partition: max(offset, self._claims[partition][0]) for partition, offset in next_offsets.items()}
+
+    def _write(self, env: Environment, txn: Any, states: Iterable[InterestState], silent: frozenset[str]) -> None:
+        with txn.cursor(db=env.changes) as cursor:
+            sequence = _sequence(cursor.key()) if cursor.last() else 0
+            for state in states:
+                user = state.user_id.encode()
+                txn.put(user, record.pack(state), db=env.states)
+                sequence += 1
+                change = _CHANGE.pack(state.version, state.user_id not in silent) + user
+                cursor.put(sequence.to_bytes(8, "big"), change, append=True)
+            alive = cursor.first()
+            while alive and _sequence(cursor.key()) <= sequence - self._changes_max:
+                alive = cursor.delete()
+
+    def _last_commit(self) -> int:
+        with self._used() as env:
+            return int(env.lmdb.info()["last_txnid"])
+
+    def _changes_now(self, since: Cursor, limit: int) -> Changes:
+        (after,) = since
+        entries: list[Change] = []
+        with self._reading() as (env, txn), txn.cursor(db=env.changes) as cursor:
+            newest = _sequence(cursor.key()) if cursor.last() else 0
+            oldest = _sequence(cursor.key()) if cursor.first() else 1
+            if not oldest - 1 <= after <= newest:
+                return Changes([], (newest,), True)
+            if cursor.set_range((after + 1).to_bytes(8, "big")):
+                for data in cursor.iternext(keys=False):
+                    if len(entries) == limit:
+                        break
+                    version, wakes = _CHANGE.unpack_from(data)
+                    entries.append(Change(data[_CHANGE.size :].decode(), version, wakes))
+        return Changes(entries, (after + len(entries),), False)
+
+
+def _check_versions(env: Environment, txn: Any, users: Mapping[str, InterestState]) -> None:
+    stale = sum(
+        record.version(txn.get(user_id.encode(), db=env.states)) != state.stored_version
+        for user_id, state in users.items()
+    )
+    if stale:
+        raise fence.changed(stale)
+
+
+def _offset(env: Environment, txn: Any, partition: LogPartition) -> int:
+    return int.from_bytes(txn.get(_partition_key(partition), db=env.offsets) or b"", "big")
+
+
+def _partition_key(partition: LogPartition) -> bytes:
+    return partition.partition.to_bytes(4, "big") + partition.incarnation.encode()
+
+
+def _sequence(key: bytes) -> int:
+    return int.from_bytes(key, "big")

@@ -1,0 +1,32 @@
+"""One user's bytes in a durable store: the version in 8 big-endian bytes, then the state's stored form.
+
+The version stands in front so that a writer can be fenced without parsing a state, by a Lua script too.
+"""
+
+from interests.errors import StoreCorrupt
+from interests.state import InterestState, from_bytes, to_bytes
+
+VERSION_BYTES = 8
+
+
+def pack(state: InterestState) -> bytes:
+    """The bytes to store."""
+    return version_bytes(state.version) + to_bytes(state)
+
+
+def unpack(data: bytes) -> InterestState:
+    """The state stored. Raises StoreCorrupt where the bytes are not one."""
+    state = from_bytes(data[VERSION_BYTES:])
+    if state.version != version(data):
+        raise StoreCorrupt(f"a stored state of {len(data)} bytes says version {state.version}, not {version(data)}")
+    return state
+
+
+def version(data: bytes | None) -> int:
+    """The version stored, 0 where nothing is."""
+    return int.from_bytes(data[:VERSION_BYTES], "big") if data else 0
+
+
+def version_bytes(number: int) -> bytes:
+    """A version as it stands in front of a state."""
+    return number.to_bytes(VERSION_BYTES, "big")
