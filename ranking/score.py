@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
-from interests.state import InterestVectors
+from ranking.nearest import interest_weights
 from ranking.pull import Pull, pull
 
 SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat")
@@ -50,13 +50,6 @@ def signals(bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None = 
     pulled: `pull(bundle, profile)`, where the caller has it already
     """
     return np.stack(_columns(list(SIGNALS), bundle, profile, rows, pulled), axis=1)
-
-
-def interest_weights(vectors: InterestVectors) -> Floats:
-    """How far each interest counts, (K,): 1 for the largest. The root lets a small one be heard."""
-    shares = np.maximum(vectors.shares, 0.0)
-    largest = shares.max(initial=0.0)
-    return np.sqrt(shares / largest) if largest > 0 else np.ones_like(shares)
 
 
 def _columns(names: list[str], bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None) -> list[Floats]:

@@ -1,0 +1,71 @@
+"""A slate out of what was chosen: reasons, mixes, and what was given up."""
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.bundle import Bundle
+from interests.profile import Profile
+from ranking.chosen import Chosen
+from ranking.explain import Explainer
+from ranking.slate import Relaxation, Slate, SlateItem, Source
+from ranking.topics import calibration_kl, main_topics, mix_of, mixes_of
+
+MIX_TOPICS_MAX = 16
+
+Floats = npt.NDArray[np.float32]
+
+
+def compose(
+    bundle: Bundle,
+    profile: Profile,
+    slate_id: str,
+    chosen: Chosen,
+    diversity: float,
+    target: Floats,
+    relaxed: tuple[Relaxation, ...],
+) -> Slate:
+    """The slate of these items in this order. target (T,): the mix it was held to."""
+    mix = mix_of(mixes_of(bundle, chosen.rows), bundle.manifest.topic_count)
+    return Slate(
+        slate_id=slate_id,
+        user_id=profile.user_id,
+        state_version=profile.state_version,
+        bundle_version=bundle.version,
+        diversity=diversity,
+        items=slate_items(bundle, profile, chosen),
+        mix=_named(bundle, mix),
+        target_mix=_named(bundle, target),
+        calibration_kl=calibration_kl(target, mix),
+        relaxed=relaxed,
+    )
+
+
+def slate_items(bundle: Bundle, profile: Profile | None, chosen: Chosen) -> tuple[SlateItem, ...]:
+    """Each item with its topic and its causes; without a profile there is nobody whose doing it could be."""
+    explainer = Explainer(bundle, profile) if profile and not profile.is_cold else None
+    topics = main_topics(mixes_of(bundle, chosen.rows)).tolist()
+    return tuple(
+        SlateItem(
+            item_id=item_id,
+            score=score,
+            source=Source(source),
+            interest=interest if interest >= 0 else None,
+            topic=bundle.topic_names[topic] if topic >= 0 else "",
+            causes=explainer.causes(row, Source(source), interest) if explainer and row >= 0 else (),
+        )
+        for item_id, row, score, source, interest, topic in zip(
+            chosen.item_ids,
+            chosen.rows.tolist(),
+            chosen.scores.tolist(),
+            chosen.sources.tolist(),
+            chosen.interests.tolist(),
+            topics,
+            strict=True,
+        )
+    )
+
+
+def _named(bundle: Bundle, mix: Floats) -> tuple[tuple[str, float], ...]:
+    """The topics of a mix, largest first, at most MIX_TOPICS_MAX of them."""
+    largest = np.argsort(-mix, kind="stable")[:MIX_TOPICS_MAX].tolist()
+    return tuple((bundle.topic_names[topic], float(mix[topic])) for topic in largest if mix[topic] > 0)

@@ -1,0 +1,70 @@
+"""What every method is given, checked and brought into relevance order."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ranking.topics import Mixes
+
+Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
+
+
+class Diversify(Protocol):
+    """The signature of every method; see the package."""
+
+    def __call__(
+        self, relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: int, diversity: float
+    ) -> list[int]:
+        """Places of the chosen candidates, best first."""
+
+
+class Ordered(NamedTuple):
+    """Candidates in relevance order, so that the first of equals is the more relevant.
+
+    places (n,): where each stood in the input; size: how many to choose, at most n
+    """
+
+    places: Places
+    relevance: Floats
+    vectors: Floats
+    mixes: Mixes
+    size: int
+
+    def original(self, picks: npt.ArrayLike) -> list[int]:
+        """The places in the input of these picks (numbers or a mask)."""
+        chosen = np.asarray(picks)
+        return [int(place) for place in self.places[chosen]] if chosen.size else []
+
+
+def ordered(relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: int, diversity: float) -> Ordered:
+    """Check the inputs and sort them by falling relevance, equals by place. Raises ValueError."""
+    n = len(relevance)
+    if relevance.shape != (n,) or vectors.ndim != 2 or len(vectors) != n or target.ndim != 1:
+        raise ValueError(f"relevance {relevance.shape}, vectors {vectors.shape} and target {target.shape} do not fit")
+    if mixes.topics.shape != mixes.shares.shape or mixes.topics.ndim != 2 or len(mixes.topics) != n:
+        raise ValueError(f"mixes of {mixes.topics.shape} and {mixes.shares.shape} do not fit {n} candidates")
+    if mixes.topics.size and int(mixes.topics.max()) >= len(target):
+        raise ValueError(f"a candidate has topic {int(mixes.topics.max())}, the target has {len(target)} topics")
+    if size < 0 or not 0.0 <= diversity <= 1.0:
+        raise ValueError(f"size is {size} and diversity {diversity}; give a size from 0 and a diversity from 0 to 1")
+    given = {"relevance": relevance, "vectors": vectors, "mixes": mixes.shares, "target": target}
+    for name, array in given.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+    places = np.argsort(-relevance, kind="stable")
+    return Ordered(
+        places, relevance[places], vectors[places], Mixes(mixes.topics[places], mixes.shares[places]), min(size, n)
+    )
+
+
+def unit_scale(relevance: Floats) -> Floats:
+    """Relevance in order, moved to [0, 1]: 1 the best, 0 the worst, all 0 where all are equal."""
+    if not len(relevance):
+        return relevance
+    low, high = float(relevance[-1]), float(relevance[0])
+    if not high > low:
+        return np.zeros_like(relevance)
+    scaled: Floats = ((relevance.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    return scaled

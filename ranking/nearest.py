@@ -1,0 +1,35 @@
+"""Which of a user's interests an item serves."""
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.profile import Profile
+from interests.state import InterestVectors
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+
+def interest_weights(vectors: InterestVectors) -> Floats:
+    """How far each interest counts (K,): 1 for the largest, the root of the rest's share of it, so that a small one
+    is heard."""
+    shares = np.maximum(vectors.shares, 0.0)
+    largest = shares.max(initial=0.0)
+    return np.sqrt(shares / largest) if largest > 0 else np.ones_like(shares)
+
+
+def share_order(profile: Profile) -> Indices:
+    """The encoder's interests, largest share first: place among the user's interests -> the encoder's own index."""
+    return np.argsort(-profile.vectors.shares, kind="stable")
+
+
+def nearest_interests(profile: Profile, vectors: Floats) -> Indices:
+    """The interest that each vector serves (n,), by share-weighted cosine.
+
+    Interests are counted as users see them: 0 has the largest share. -1 where the user has none.
+    """
+    if not len(profile.vectors.interests):
+        return np.full(len(vectors), -1, dtype=np.int64)
+    weighted = profile.vectors.interests * interest_weights(profile.vectors)[:, None]
+    nearest: Indices = (vectors @ weighted[share_order(profile)].T).argmax(axis=1)
+    return nearest

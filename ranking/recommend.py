@@ -1,0 +1,128 @@
+"""From a profile to a slate.
+
+    allow ▶ retrieve ▶ score ▶ diversify ▶ slate
+
+What may be shown is decided first, so that a filter narrows what is looked for and not what was found.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.bundle import Bundle
+from interests.errors import InvalidRequest
+from interests.profile import Profile
+from ranking.chosen import Chosen
+from ranking.compose import compose, slate_items
+from ranking.dial import diversity
+from ranking.diversify import Diversify, calibrated, mmr
+from ranking.filter import allow, permitted
+from ranking.identity import slate_id
+from ranking.nearest import nearest_interests
+from ranking.pull import Pull, pull
+from ranking.query import Query
+from ranking.rerank import offered
+from ranking.retrieve import Retriever
+from ranking.score import relevance
+from ranking.slate import Relaxation, Slate, SlateItem, Source
+from ranking.target import target
+from ranking.top import top
+from ranking.topics import mixes_of
+
+CANDIDATES_MIN = 500
+CANDIDATES_A_PLACE = 3  # for large slates
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+class Ranker:
+    """Slates out of one bundle. Holds what the bundle fixes and nothing of any user: safe to share between threads."""
+
+    def __init__(self, bundle: Bundle, method: Diversify = calibrated) -> None:
+        """Prepares retrieval, with one copy of the item vectors in memory."""
+        self._bundle = bundle
+        self._method = method
+        self._retriever = Retriever(bundle)
+
+    def recommend(self, profile: Profile, query: Query, skip: frozenset[str] = frozenset()) -> Slate:
+        """One slate, a pure function of its arguments; `skip` are ids not to show, because a feed has shown them.
+
+        What had to be let in to fill the slate comes last.
+        """
+        bundle = self._bundle
+        dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
+        allowed = allow(bundle, profile, query, skip)
+        pick = partial(self._pick, profile, dial, aim, pull(bundle, profile))
+        chosen, relaxed = pick(allowed.rows, query.size), []
+        if len(chosen) < query.size and allowed.last_resort.any():
+            chosen = chosen.followed_by(pick(allowed.last_resort, query.size - len(chosen)))
+            relaxed.append(Relaxation.REPEATS)
+        if len(chosen) < query.size:
+            relaxed.append(Relaxation.SIZE)
+        name = slate_id(profile, query, sorted(skip))
+        return compose(bundle, profile, name, chosen, dial, aim, tuple(relaxed))
+
+    def rerank(self, profile: Profile, candidates: Sequence[tuple[str, float | None]], query: Query) -> Slate:
+        """The caller's own candidates (id, relevance), chosen and ordered for one user.
+
+        Relevance is the caller's for all or, where it is None for all, ours; an item that the bundle does not know
+        then comes behind those it knows. Raises InvalidRequest for duplicates, a mixture, or what is not finite.
+        """
+        bundle = self._bundle
+        dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
+        ids, rows, scores = offered(bundle, profile, candidates, query)
+        picks = self._diversify(rows, scores, dial, aim, query.size)
+        kept = rows[picks]
+        interests = np.where(kept >= 0, nearest_interests(profile, bundle.arrays.item_vectors[kept]), -1)
+        sources = np.full(len(kept), Source.CALLER, dtype=np.int8)
+        chosen = Chosen([ids[pick] for pick in picks], kept, scores[picks], sources, interests)
+        relaxed = (Relaxation.SIZE,) if len(chosen) < query.size else ()
+        return compose(bundle, profile, slate_id(profile, query, candidates), chosen, dial, aim, relaxed)
+
+    def similar(self, item_id: str, query: Query) -> tuple[SlateItem, ...]:
+        """Items whose vectors are nearest to one item's, most similar first; with a dial, by MMR.
+
+        Raises InvalidRequest where the bundle does not know the item.
+        """
+        bundle = self._bundle
+        row = bundle.row_of.get(item_id)
+        if row is None:
+            raise InvalidRequest("item_id", f"is not known to bundle {bundle.version}; give an item of its catalogue")
+        allowed = permitted(bundle, query)
+        allowed[row] = False
+        cosines = np.where(allowed, bundle.arrays.item_vectors @ bundle.arrays.item_vectors[row], -np.inf)
+        rows = np.sort(top(cosines, min(_candidate_count(query.size), int(np.count_nonzero(allowed)))))
+        picks = self._diversify(
+            rows, cosines[rows], query.diversity or 0.0, bundle.arrays.topic_shares, query.size, mmr
+        )
+        nearest = rows[picks]
+        sources, interests = np.full(len(nearest), Source.NEIGHBOUR, dtype=np.int8), np.full(len(nearest), -1)
+        chosen = Chosen(_ids(bundle, nearest), nearest, cosines[nearest], sources, interests)
+        return slate_items(bundle, None, chosen)
+
+    def _pick(self, profile: Profile, dial: float, aim: Floats, pulled: Pull, allowed: Mask, size: int) -> Chosen:
+        found = self._retriever.retrieve(profile, _candidate_count(size), allowed, pulled)
+        scores = relevance(self._bundle, profile, found.rows, pulled)
+        picks = self._diversify(found.rows, scores, dial, aim, size)
+        rows = found.rows[picks]
+        return Chosen(_ids(self._bundle, rows), rows, scores[picks], found.sources[picks], found.interests[picks])
+
+    def _diversify(
+        self, rows: Rows, scores: Floats, dial: float, aim: Floats, size: int, method: Diversify | None = None
+    ) -> list[int]:
+        vectors = self._bundle.arrays.item_vectors[rows]
+        vectors[rows < 0] = 0.0
+        return (method or self._method)(scores, vectors, mixes_of(self._bundle, rows), aim, size, dial)
+
+
+def _candidate_count(size: int) -> int:
+    return max(CANDIDATES_MIN, CANDIDATES_A_PLACE * size)
+
+
+def _ids(bundle: Bundle, rows: Rows) -> list[str]:
+    item_ids = bundle.item_ids
+    return [item_ids[row] for row in rows.tolist()]

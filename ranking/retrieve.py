@@ -1,0 +1,144 @@
+"""A few hundred candidates out of the whole catalogue, each with its reason.
+
+    REPEAT     items the user had, strongest first
+    NEIGHBOUR  the strongest pulls of transitions and neighbours
+    INTEREST   nearest to each interest, room by share with a floor, and by the factor where it has a weight
+    FRESH      newest in the catalogue
+    POPULAR    recent-popular, spread over the topics of the user and of the catalogue; then whatever fills the count
+
+An item found twice keeps the first of these. Only allowed rows enter, so a narrow filter is retrieved from as deeply
+as the whole. Where all that is allowed fits, all of it is a candidate. Exact; meant for up to about 50k items.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.bundle import Bundle
+from interests.profile import Profile
+from ranking.nearest import nearest_interests
+from ranking.pull import Pull, pull
+from ranking.slate import Source
+from ranking.top import top
+from ranking.topics import Mixes, main_topics
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+INTEREST_PART, FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART = 0.30, 0.15, 0.25, 0.12, 0.04, 0.14
+FRESH_DAYS = 14.0
+MS_PER_DAY = 86_400_000
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Rows (c,) int64 ascending, how each was found, and the interest it serves (largest share is 0, none is -1)."""
+
+    rows: Rows
+    sources: npt.NDArray[np.int8]
+    interests: npt.NDArray[np.int64]
+
+
+def retrieve(bundle: Bundle, profile: Profile, count: int) -> Candidates:
+    """Candidates out of all that is available; see Retriever, which does the same without preparing it each time."""
+    return Retriever(bundle).retrieve(profile, count)
+
+
+class Retriever:
+    """What retrieval needs of a bundle, laid out once: item vectors by dimension, popular by topic, fresh."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        arrays = bundle.arrays
+        self._bundle = bundle
+        self._vectors = np.ascontiguousarray(arrays.item_vectors.T)
+        self._factors = np.ascontiguousarray(arrays.item_factors.T) if _has_weight(bundle, "mf") else None
+        popular = np.argsort(-arrays.recent_popularity, kind="stable")
+        self._popular: Rows = popular[arrays.available[popular]]
+        self._topic = main_topics(Mixes(arrays.item_topic_ids, arrays.item_topic_shares))
+        in_topics = self._popular[self._topic[self._popular] >= 0]
+        self._popular_by_topic: Rows = in_topics[np.argsort(self._topic[in_topics], kind="stable")]
+        self._fresh = _fresh(bundle)
+
+    def retrieve(
+        self, profile: Profile, count: int, allowed: Mask | None = None, pulled: Pull | None = None
+    ) -> Candidates:
+        """Up to `count` candidates, and a few more where all quotas are filled by different items.
+
+        allowed (n,): which items may enter, unavailable ones excluded; None means what is available
+        pulled: `pull(bundle, profile)`, where the caller has it already
+        """
+        allowed = self._bundle.arrays.available if allowed is None else allowed
+        open_rows = int(np.count_nonzero(allowed))
+        found = np.zeros(len(allowed), dtype=np.int8)
+        # Weakest reason first, so that a stronger one writes over it.
+        found[self._popular_over_topics(profile, int(count * POPULAR_PART), allowed)] = Source.POPULAR
+        found[self._fresh[allowed[self._fresh]][: int(count * FRESH_PART)]] = Source.FRESH
+        found[self._near_interests(profile, count, allowed)] = Source.INTEREST
+        found[self._pulled(profile, int(count * PULL_PART), allowed, pulled)] = Source.NEIGHBOUR
+        had = profile.item_rows[allowed[profile.item_rows]]
+        found[had[: int(count * REPEAT_PART)]] = Source.REPEAT
+        found[~allowed] = 0
+        missing = min(count, open_rows) - int(np.count_nonzero(found))
+        if missing > 0:
+            unused = self._popular[(found[self._popular] == 0) & allowed[self._popular]]
+            found[unused[:missing]] = Source.POPULAR
+        found[had[found[had] > 0]] = Source.REPEAT
+        rows = np.flatnonzero(found)
+        sources = found[rows]
+        return Candidates(rows, sources, self._interests(profile, rows, sources))
+
+    def _near_interests(self, profile: Profile, count: int, allowed: Mask) -> Rows:
+        near: list[Rows] = []
+        interests, shares = profile.vectors.interests, profile.vectors.shares
+        if len(interests):
+            cosines = interests @ self._vectors
+            np.copyto(cosines, -np.inf, where=~allowed)
+            room = count * INTEREST_PART
+            near = [
+                top(cosines[k], int(room * max(float(share), 0.5 / len(interests)))) for k, share in enumerate(shares)
+            ]
+        if self._factors is not None and not profile.is_cold:
+            product = profile.vectors.factor @ self._factors
+            product[~allowed] = -np.inf
+            near.append(top(product, int(count * FACTOR_PART)))
+        return np.concatenate(near) if near else np.zeros(0, dtype=np.int64)
+
+    def _pulled(self, profile: Profile, count: int, allowed: Mask, pulled: Pull | None) -> Rows:
+        if profile.is_cold:
+            return np.zeros(0, dtype=np.int64)
+        transition, neighbour = pulled or pull(self._bundle, profile)
+        both = transition + neighbour
+        both[~allowed] = 0.0
+        rows = top(both, count)
+        return rows[both[rows] > 0]
+
+    def _popular_over_topics(self, profile: Profile, count: int, allowed: Mask) -> Rows:
+        catalogue = self._bundle.arrays.topic_shares
+        known = profile.anchor.sum() > 0
+        mix = 0.5 * (profile.anchor + catalogue) if known else catalogue
+        room = np.rint(mix * (count if known else count * 4)).astype(np.int64)
+        rows = self._popular_by_topic[allowed[self._popular_by_topic]]
+        topics = self._topic[rows]
+        # Place of each row within its own topic, most popular first.
+        place = np.arange(len(rows)) - np.searchsorted(topics, np.arange(len(room)))[topics]
+        return rows[place < room[topics]]
+
+    def _interests(self, profile: Profile, rows: Rows, sources: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+        """The nearest interest of what came by the user's own past; what is popular or fresh serves none."""
+        serves = np.full(len(rows), -1, dtype=np.int64)
+        own = np.isin(sources, (Source.INTEREST, Source.NEIGHBOUR, Source.REPEAT))
+        serves[own] = nearest_interests(profile, self._bundle.arrays.item_vectors[rows[own]])
+        return serves
+
+
+def _fresh(bundle: Bundle) -> Rows:
+    first_seen = bundle.arrays.first_seen_ms
+    since = bundle.manifest.cutoff_ms - FRESH_DAYS * MS_PER_DAY
+    rows = np.flatnonzero((first_seen > since) & bundle.arrays.available)
+    return rows[np.lexsort((-bundle.arrays.recent_popularity[rows], -first_seen[rows]))]
+
+
+def _has_weight(bundle: Bundle, signal: str) -> bool:
+    return bool(bundle.manifest.signal_weights.get(signal, 0.0))
