@@ -1,6 +1,7 @@
 PYTHON ?= python3
 RUNTIME ?= cpu  # or gpu: which ONNX Runtime to install
-BIN := .venv/bin
+BIN ?= .venv/bin
+STUBS_OUT ?= protos
 STORE ?= lmdb:data/demo/interests
 
 .PHONY: help demo serve demo-kafka test lint bench stubs format clean
@@ -31,7 +32,7 @@ bench: .venv/.dev  ## each claim of speed against its limit, measured here
 stubs: .venv/.dev  ## regenerate protos/plural/v1/*_pb2* from the .proto files
 	$(BIN)/python -m grpc_tools.protoc -Iprotos \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-	  --python_out=protos --mypy_out=quiet:protos protos/plural/v1/*.proto
+	  --python_out=$(STUBS_OUT) --mypy_out=quiet:$(STUBS_OUT) protos/plural/v1/*.proto
 	$(BIN)/python -m grpc_tools.protoc -Iprotos \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	  --grpc_python_out=protos --mypy_grpc_out=quiet:protos \
