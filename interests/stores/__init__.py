@@ -1,34 +1,48 @@
 """Where interest states are kept: one contract, three stores, opened by URL."""
 
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 from interests.errors import SettingsRejected
 from interests.stores.base import InterestStore
 from interests.stores.lmdb import MAP_GIB, LmdbStore
 from interests.stores.memory import MemoryStore
+from interests.stores.redis import RedisStore
+from interests.stores.redis_client import SHARDS_MAX, without_credentials
 
 POSSIBLE = (
     "memory: (lost with the process), lmdb:PATH[?map_gib=N], redis://HOST:PORT/DB[?shards=N], rediss://... (TLS), "
     "or redis+cluster://HOST:PORT[?shards=N]"
 )
+MAP_GIB_MAX = 65_536
 
 
 def open_store(url: str, *, read_only: bool = False) -> InterestStore:
     """Open the store that `url` names. Raises SettingsRejected for what is no store, StoreUnavailable for one away.
 
-    read_only: this handle never writes; a store that is not there yet is created empty, so readers may start first.
+    read_only: this handle never writes; a store that is not there yet is made empty, so that readers may start first
     """
     scheme, _, rest = url.partition(":")
+    place, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
     if scheme == "memory" and not rest:
         return MemoryStore()
-    if scheme == "lmdb":
-        return _open_lmdb(url, rest, read_only)
-    raise SettingsRejected(f"store URL {url!r}: give {POSSIBLE}")
+    if scheme == "lmdb" and place:
+        map_gib = _number(url, options, "map_gib", MAP_GIB_MAX) or MAP_GIB
+        if not options:
+            return LmdbStore(Path(place), read_only=read_only, map_gib=map_gib)
+    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster") and place.removeprefix("//"):
+        shards = _number(url, options, "shards", SHARDS_MAX)
+        address = f"{scheme}:{place}" + (f"?{urlencode(options)}" if options else "")
+        return RedisStore(address, shards=shards, read_only=read_only)
+    raise SettingsRejected(f"store URL {without_credentials(url)!r}: give {POSSIBLE}")
 
 
-def _open_lmdb(url: str, rest: str, read_only: bool) -> LmdbStore:
-    path, _, query = rest.partition("?")
-    name, _, value = query.partition("=")
-    if not path or (query and not (name == "map_gib" and value.isdecimal() and 1 <= int(value) <= 65_536)):
-        raise SettingsRejected(f"store URL {url!r}: give lmdb:PATH, or lmdb:PATH?map_gib=N with N from 1 to 65536")
-    return LmdbStore(Path(path), read_only=read_only, map_gib=int(value) if query else MAP_GIB)
+def _number(url: str, options: dict[str, str], name: str, most: int) -> int | None:
+    """Take one option out of a URL's, None where it is not there."""
+    text = options.pop(name, None)
+    if text is None:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise SettingsRejected(f"store URL {without_credentials(url)!r}: {name} is {text!r}; give 1 to {most}")
+    return int(text)
