@@ -1,10 +1,10 @@
 PYTHON ?= python3
 RUNTIME ?= cpu  # or gpu: which ONNX Runtime to install
-BIN ?= .venv/bin
-STUBS_OUT ?= protos
+BIN := .venv/bin
+STUBS_OUT := protos
 STORE ?= lmdb:data/demo/interests
 
-.PHONY: help demo serve demo-kafka test lint bench stubs format clean
+.PHONY: help demo serve demo-kafka test lint bench stubs proto-image format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s '	'
@@ -35,8 +35,11 @@ stubs: .venv/.dev  ## regenerate protos/plural/v1/*_pb2* from the .proto files
 	  --python_out=$(STUBS_OUT) --mypy_out=quiet:$(STUBS_OUT) protos/plural/v1/*.proto
 	$(BIN)/python -m grpc_tools.protoc -Iprotos \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-	  --grpc_python_out=protos --mypy_grpc_out=quiet:protos \
+	  --grpc_python_out=$(STUBS_OUT) --mypy_grpc_out=quiet:$(STUBS_OUT) \
 	  protos/plural/v1/interests.proto protos/plural/v1/recommendations.proto
+
+proto-image: .venv/.dev  ## take the .proto files as they are for what later edits must not break
+	cd protos && ../$(BIN)/buf build --exclude-source-info -o image.binpb
 
 format: .venv/.dev  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
