@@ -1,0 +1,91 @@
+"""Relevance: what each signal says, and that it says it alike of candidates and of the whole catalogue."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from interests.bundle import Bundle
+from interests.events import Action
+from ranking.score import SIGNALS, relevance, signals
+from tests.support.tiny_bundle import item
+
+COLUMN = {name: place for place, name in enumerate(SIGNALS)}
+
+
+def with_weights(bundle: Bundle, **weights: float) -> Bundle:
+    return replace(bundle, manifest=bundle.manifest.model_copy(update={"signal_weights": weights}))
+
+
+def everything(bundle: Bundle) -> np.ndarray:
+    return np.arange(bundle.manifest.item_count)
+
+
+def test_relevance_is_the_weighted_sum_of_the_signals(bundle, ada):
+    weights = {name: 0.1 * (place + 1) for place, name in enumerate(SIGNALS)}
+    rows = np.array([3, 17, 119, 40])
+    expected = signals(bundle, ada, rows) @ np.array([weights[name] for name in SIGNALS])
+    assert relevance(with_weights(bundle, **weights), ada, rows) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_signal_without_a_weight_counts_nothing(bundle, ada):
+    rows = everything(bundle)
+    only = relevance(with_weights(bundle, popularity=2.0), ada, rows)
+    assert only == pytest.approx(2.0 * bundle.arrays.recent_popularity)
+
+
+def test_an_item_has_the_same_signals_among_candidates_and_among_all(bundle, ada):
+    rows = np.array([5, 2, 77, 119])
+    assert signals(bundle, ada, rows) == pytest.approx(signals(bundle, ada, everything(bundle))[rows], abs=1e-5)
+
+
+def test_every_signal_is_about_one_at_most(bundle, ada):
+    found = signals(bundle, ada, everything(bundle))
+    assert found.dtype == np.float32
+    assert found.shape == (bundle.manifest.item_count, len(SIGNALS))
+    assert found.max() <= 1.3
+    assert found.min() >= -1.0
+    assert found[:, COLUMN["transition"]].max() == found[:, COLUMN["neighbour"]].max() == pytest.approx(1.0)
+
+
+def test_a_cold_user_is_scored_by_recent_popularity(bundle, cold):
+    rows = np.array([60, 0, 19])
+    assert relevance(with_weights(bundle, interest=1.0), cold, rows) == pytest.approx(
+        bundle.arrays.recent_popularity[rows]
+    )
+
+
+def test_what_follows_the_latest_items_pulls_more_than_what_followed_old_ones(bundle, person):
+    acts = [(item(0, 0), Action.PURCHASE)] + [(item(3, n), Action.PURCHASE) for n in range(6)]
+    transition = signals(bundle, person(acts), everything(bundle))[:, COLUMN["transition"]]
+    assert transition[bundle.row_of[item(3, 1)]] > transition[bundle.row_of[item(0, 1)]] > 0
+
+
+def test_a_purchase_asks_louder_for_its_neighbours_than_a_view(bundle, person):
+    both = person([(item(1, 5), Action.VIEW), (item(4, 5), Action.PURCHASE)])
+    neighbour = signals(bundle, both, everything(bundle))[:, COLUMN["neighbour"]]
+    assert neighbour[bundle.row_of[item(4, 0)]] > neighbour[bundle.row_of[item(1, 0)]] > 0
+
+
+def test_repeat_is_one_for_the_item_had_most_and_zero_for_what_was_never_had(bundle, person):
+    twice = person([(item(0, 1), Action.PURCHASE), (item(0, 1), Action.PURCHASE), (item(2, 2), Action.VIEW)])
+    repeat = signals(bundle, twice, everything(bundle))[:, COLUMN["repeat"]]
+    assert repeat[bundle.row_of[item(0, 1)]] == pytest.approx(1.0)
+    assert 0 < repeat[bundle.row_of[item(2, 2)]] < 0.5
+    assert np.count_nonzero(repeat) == 2
+
+
+def test_one_interest_scores_by_its_cosine(bundle, ada):
+    vector = bundle.arrays.item_vectors[7:8]
+    single = replace(ada, vectors=replace(ada.vectors, interests=vector, shares=np.ones(1, dtype=np.float32)))
+    rows = everything(bundle)
+    found = signals(bundle, single, rows)[:, COLUMN["interest"]]
+    assert found == pytest.approx(bundle.arrays.item_vectors @ vector[0], abs=1e-5)
+
+
+def test_no_interest_vector_leaves_the_other_signals_standing(bundle, ada):
+    none = replace(ada, vectors=replace(ada.vectors, interests=np.zeros((0, 0), np.float32), shares=np.zeros(0)))
+    rows = everything(bundle)
+    found, full = signals(bundle, none, rows), signals(bundle, ada, rows)
+    assert not found[:, COLUMN["interest"]].any()
+    assert np.array_equal(found[:, 1:], full[:, 1:])
