@@ -23,7 +23,7 @@ from rich.console import Console
 
 from examples import complete_journey
 from examples.complete_journey import Files
-from examples.playback import Player, Purchase
+from examples.playback import Player, Publish, Purchase
 
 DIRECTORY = Path("data/demo")
 ADDRESS = "127.0.0.1:50051"
@@ -72,7 +72,7 @@ def prepare(console: Console, directory: Path) -> Files:
     return files
 
 
-def play(console: Console, channel: grpc.Channel, publish, files: Files, played: Path) -> None:  # type: ignore[no-untyped-def]
+def play(console: Console, channel: grpc.Channel, publish: Publish, files: Files, played: Path) -> None:
     """Play the first household that no earlier run has played, and remember it."""
     done = set(played.read_text().split()) if played.is_file() else set()
     user_id = first_household(files, done)
@@ -119,11 +119,11 @@ def store(directory: Path) -> str:
     return f"lmdb:{directory / 'interests'}"
 
 
-def serve_command(directory: Path) -> list[str]:
-    """The server's arguments."""
-    return ["-m", "server", "--listen", ADDRESS, "--bundle", str(directory / "bundles"), "--store", store(directory),
-            "--log", str(directory / "interactions.jsonl"), "--reflection", "--log-level", "WARNING",
-            "--log-format", "console"]  # fmt: skip
+def serve_command(directory: Path, *, log: bool = True) -> list[str]:
+    """The server's arguments; `log` where it absorbs by itself, without a Kafka before it."""
+    command = ["-m", "server", "--listen", ADDRESS, "--bundle", str(directory / "bundles"), "--store", store(directory),
+               "--reflection", "--log-level", "WARNING", "--log-format", "console"]  # fmt: skip
+    return [*command, "--log", str(directory / "interactions.jsonl")] if log else command
 
 
 def run(*arguments: str | Path) -> None:
