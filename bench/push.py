@@ -65,7 +65,7 @@ def _measure(broker: KafkaBroker, shop: World, store: str, rounds: int) -> list[
     ]
     quiet = ["--log-level", "WARNING"]
     rows = []
-    with process([*consume, *quiet]), process([*serve, *quiet]):
+    with process(consume), process(serve):
         wait_for(listen)
         producer = KafkaProducer(bootstrap_servers=broker.address, acks="all", linger_ms=0)
         with _Followers(listen) as followers, _Poller(broker.address) as poller:
