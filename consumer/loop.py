@@ -1,0 +1,227 @@
+"""Reads a log and moves states, until told to stop.
+
+    poll ▶ decode ▶ absorb, encode, put ▶ commit
+
+The store is written in one step with the offsets, and reading goes on from the store's offsets after whatever went
+wrong: so a failure of any kind needs one answer alone, which is to drop the batch, wait, claim and seek. Nothing is
+lost by it, and watermarks keep anything from counting twice.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from consumer.backoff import Backoff
+from consumer.dead_letters import DeadLetter, DeadLetters
+from consumer.decode import decode
+from consumer.metrics import Metrics
+from consumer.sources.base import Batch, Bounds, Record, Source
+from consumer.watchdog import SourceStuck, Watchdog
+from interests.absorb import DEFAULT_RULE, AbsorbRule
+from interests.apply import apply
+from interests.encoder import Encoder
+from interests.errors import BadRecord, BrokerUnavailable, Fenced, StoreUnavailable
+from interests.events import LogEntry, LogPartition
+from interests.failpoints import failpoint
+from interests.stores.base import InterestStore
+
+HELD_LOG_S = 60.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once, and how long between. Seconds.
+
+    batch_records: one durable write a batch, so larger is faster and later
+    poll_s: how long a poll waits for a record; also how long a stop takes
+    look_s: between two looks at how far the log has grown
+    """
+
+    batch_records: int = 1000
+    poll_s: float = 0.5
+    look_s: float = 10.0
+
+
+@dataclass
+class Consumer:
+    """One reader of a log, with all that it needs handed over. `run` it in one thread.
+
+    held: partitions whose log no longer holds what the store says was read; they wait for an operator
+    """
+
+    source: Source
+    store: InterestStore
+    dead_letters: DeadLetters
+    encoder: Encoder | None = None
+    rule: AbsorbRule = DEFAULT_RULE
+    pace: Pace = field(default_factory=Pace)
+    metrics: Metrics = field(default_factory=Metrics)
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    backoff: Backoff = field(default_factory=Backoff)
+    clock_s: Callable[[], float] = time.monotonic
+    sleep_s: Callable[[float], object] = time.sleep
+    held: set[LogPartition] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._unclaimed: frozenset[LogPartition] = frozenset()
+        self._dead_up_to: dict[LogPartition, int] = {}
+        self._absorbed_up_to: dict[LogPartition, int] = {}
+        self._retry_at_s = self._look_at_s = float("-inf")
+
+    def run(self, running: Callable[[], bool]) -> None:
+        """Read while `running()`; what was begun is finished. Raises SourceStuck where only a restart helps."""
+        while running():
+            try:
+                self.step()
+                self.look()
+            except Fenced:
+                log.warning("another writer moved on from here: reading again from where the store stands")
+                self.metrics.fenced.inc()
+                self._start_over()
+            except StoreUnavailable as error:
+                log.warning("the store is away; nothing is lost, trying again", extra={"error": str(error)})
+                self.metrics.retries.labels("store").inc()
+                self._start_over()
+            except BrokerUnavailable as error:
+                log.warning("the broker is away; nothing is lost, trying again", extra={"error": str(error)})
+                self.metrics.retries.labels("broker").inc()
+                self._start_over()
+                # A poll that fails at once would otherwise be tried as fast as it fails.
+                self.sleep_s(min(max(self._retry_at_s - self.clock_s(), 0.0), self.pace.poll_s))
+
+    def step(self) -> Batch:
+        """Poll once and absorb what comes. Raises what stores and sources raise; the same entries then come again."""
+        with self.metrics.stage("poll"):
+            batch = self.source.poll(self.pace.batch_records, self._patience_s())
+        self._follow(batch)
+        if self._unclaimed and self.clock_s() >= self._retry_at_s:
+            self._claim()
+        if batch.records:
+            self._absorb(batch)
+        if not self._unclaimed:
+            self.backoff.reset()
+        return batch
+
+    def look(self) -> None:
+        """Now and then, see how far the log has grown. Raises SourceStuck."""
+        now_s = self.clock_s()
+        if now_s < self._look_at_s:
+            return
+        self._look_at_s = now_s + self.pace.look_s
+        positions = self.source.positions()
+        try:
+            bounds = self.source.bounds(self.source.assignment())
+        except BrokerUnavailable:
+            return  # polling goes on; where the broker is away for long, poll says so
+        ends = {partition: found.end for partition, found in bounds.items()}
+        self.metrics.lag(self._absorbed_up_to | positions, ends, time.time())
+        stuck = self.watchdog.look(now_s, positions, ends)
+        self.metrics.stuck.set(len(stuck))
+        if stuck:
+            numbers = ", ".join(str(partition.partition) for partition in sorted(stuck))
+            raise SourceStuck(f"partition {numbers}: the log grows and reading stands still; start this program again")
+
+    def _absorb(self, batch: Batch) -> None:
+        with self.metrics.stage("decode"):
+            entries = self._decode(batch.records)
+        with self.metrics.stage("apply"):
+            applied = apply(entries, batch.next_offsets, self.store, self.encoder, self.rule)
+        with self.metrics.stage("commit"):
+            self.source.commit(batch.next_offsets)
+        self._absorbed_up_to |= batch.next_offsets
+        self.metrics.records.inc(len(batch.records))
+        self.metrics.absorbed.inc(len(entries) - applied.skipped)
+        self.metrics.duplicates.inc(applied.skipped)
+        self.metrics.users.inc(len(applied.states))
+        self.metrics.applied_up_to(max(record.timestamp_ms for record in batch.records))
+
+    def _decode(self, records: Sequence[Record]) -> list[LogEntry]:
+        """The entries among the records; the rest is in the dead letters before this returns."""
+        entries, letters = [], []
+        for record in records:
+            try:
+                entries.append(decode(record))
+            except BadRecord as bad:
+                letters.append(DeadLetter(record, bad.reason, str(bad)))
+        # A batch that is tried again while the store is away shall not fill the dead letters with its copies.
+        letters = [bad for bad in letters if bad.record.offset > self._dead_up_to.get(bad.record.partition, -1)]
+        if letters:
+            self.dead_letters.write(letters)
+            failpoint("after_dead_letter")
+            for letter in letters:
+                self._dead_up_to[letter.record.partition] = letter.record.offset
+                self.metrics.dead_letters.labels(letter.reason).inc()
+                place = {"partition": letter.record.partition.partition, "offset": letter.record.offset}
+                log.warning("record put to the dead letters", extra=place | {"reason": letter.reason})
+        return entries
+
+    def _follow(self, batch: Batch) -> None:
+        """Take note of partitions that came and went."""
+        if not batch.assigned and not batch.revoked:
+            return
+        if batch.revoked:
+            failpoint("on_revoke")
+        self._unclaimed = (self._unclaimed - batch.revoked) | batch.assigned
+        for partition in batch.revoked:
+            self._dead_up_to.pop(partition, None)
+            self._absorbed_up_to.pop(partition, None)
+        self.metrics.rebalances.inc()
+        self.metrics.assigned.inc(len(batch.assigned))
+        self.metrics.revoked.inc(len(batch.revoked))
+        self.metrics.partitions.set(len(self.source.assignment()))
+        said = {"assigned": _numbers(batch.assigned), "revoked": _numbers(batch.revoked)}
+        log.info("partitions moved", extra=said)
+
+    def _claim(self) -> None:
+        """Begin reading where the store stands."""
+        claimed = self.store.claim(self._unclaimed)
+        failpoint("on_assign")
+        bounds = self.source.bounds(self._unclaimed)
+        for partition, offset in claimed.items():
+            self._absorbed_up_to[partition] = offset
+            if partition in bounds and self._is_readable(partition, offset, bounds[partition]):
+                self.source.seek(partition, max(offset, bounds[partition].begin))
+        # One whose bounds nobody knows yet stays unclaimed and is looked at again.
+        self._unclaimed -= bounds.keys()
+        if self._unclaimed:
+            self._retry_at_s = self.clock_s() + self.backoff.next_s()
+        self.metrics.held.set(len(self.held & self.source.assignment()))
+
+    def _is_readable(self, partition: LogPartition, offset: int, bounds: Bounds) -> bool:
+        said = {"partition": partition.partition, "stored": offset, "begin": bounds.begin, "end": bounds.end}
+        if partition in self.held or offset > bounds.end:
+            # Whatever is written there now would lie below the states' watermarks and be skipped without a word.
+            if partition not in self.held:
+                log.error(
+                    "the log was cut off below what was absorbed; this partition is held. Restore the log, "
+                    "or delete and recreate the topic: a recreated one is read from its start",
+                    extra=said,
+                )
+            self.held.add(partition)
+            return False
+        if offset < bounds.begin:
+            self.metrics.lost_records.inc(bounds.begin - offset)
+            if offset > 0:
+                log.error("the log deleted records before they were absorbed; raise its retention", extra=said)
+            else:
+                log.warning("the log begins later than at its first record; what it deleted is not known", extra=said)
+        return True
+
+    def _start_over(self) -> None:
+        """Give up the batch; go on from the store's offsets after a pause, and keep polling until then."""
+        self.source.pause()
+        self._unclaimed = self.source.assignment()
+        self._retry_at_s = self.clock_s() + self.backoff.next_s()
+
+    def _patience_s(self) -> float:
+        """How long a poll may wait: not beyond the moment of the next try."""
+        if not self._unclaimed:
+            return self.pace.poll_s
+        return min(max(self._retry_at_s - self.clock_s(), 0.0), self.pace.poll_s)
+
+
+def _numbers(partitions: Iterable[LogPartition]) -> list[int]:
+    return sorted(partition.partition for partition in partitions)

@@ -1,0 +1,1 @@
+"""Where log entries are read from: Kafka, a file, memory; one contract."""

@@ -1,0 +1,283 @@
+"""A Kafka topic, read as a member of a consumer group.
+
+The group decides who reads which partition; the store decides from where (see Source). A topic's identity is its id:
+fetches go by name, so a topic that is deleted and made again under the same name is found out by comparing ids after
+each poll, at most `ID_AGE_S_MAX` old.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    KafkaTimeoutError,
+    LogTruncationError,
+    OffsetOutOfRangeError,
+    SaslAuthenticationFailedError,
+)
+from kafka.net.compat import KafkaNetClient
+from kafka.structs import OffsetAndMetadata
+
+from consumer.broker import Broker
+from consumer.sources.base import Batch, Bounds, Record
+from consumer.sources.kafka_moves import Moves
+from interests.errors import BrokerUnavailable
+from interests.events import LogPartition
+
+ID_AGE_S_MAX = 3.0
+BOUNDS_TIMEOUT_S = 3.0
+CLOSE_TIMEOUT_S = 5.0
+MISSING_TOPIC_LOG_S = 30.0
+FETCH_BYTES_MAX = 4 * 1024 * 1024
+PARTITION_FETCH_BYTES_MAX = 1024 * 1024
+NO_ID = 0
+
+log = logging.getLogger(__name__)
+
+
+class KafkaSource:
+    """The contract is that of Source. Connects at the first poll, and again after that failed."""
+
+    def __init__(self, broker: Broker, topic: str, group: str, session_timeout_s: float = 10.0) -> None:
+        """Needs no broker yet. A member that dies holds its partitions for `session_timeout_s`."""
+        self._broker, self._topic, self._group = broker, topic, group
+        self._session_timeout_s = session_timeout_s
+        self._consumer: Any = None
+        self._cluster: Any = None
+        self._moves = Moves()
+        self._incarnation: str | None = None
+        self._assigned: frozenset[int] = frozenset()
+        self._moving: set[int] = set()
+        self._cut_off: dict[int, int] = {}
+        self._committed: dict[LogPartition, int] = {}
+        self._id_seen_s = self._missing_logged_s = float("-inf")
+
+    def poll(self, records_max: int, timeout_s: float) -> Batch:
+        """See Source."""
+        consumer = self._consumer or self._connect()
+        out_of_range: frozenset[int] = frozenset()
+        found: dict[TopicPartition, list[Any]] = {}
+        try:
+            found = consumer.poll(timeout_ms=max(int(timeout_s * 1000), 1), max_records=records_max)
+        except (OffsetOutOfRangeError, LogTruncationError) as error:
+            out_of_range = self._out_of_range(error)
+        except KafkaError as error:
+            raise BrokerUnavailable(self._says(error)) from None
+        if found or out_of_range:
+            self._see_id(fresh=bool(out_of_range))
+        recreated = self._follow_id()
+        if recreated is not None or self._incarnation is None:
+            return recreated or Batch()
+        assigned, revoked = self._moves.take()
+        self._assigned = (self._assigned - revoked) | assigned
+        self._moving -= revoked | assigned | out_of_range
+        records = [self._record(raw) for tp, raws in found.items() if tp.partition in self._moving for raw in raws]
+        return Batch(records, self._named(assigned | (out_of_range & self._assigned)), self._named(revoked))
+
+    def assignment(self) -> frozenset[LogPartition]:
+        """See Source."""
+        return self._named(self._assigned)
+
+    def seek(self, partition: LogPartition, offset: int) -> None:
+        """See Source."""
+        if self._consumer is None or partition not in self.assignment():
+            return
+        tp = TopicPartition(self._topic, partition.partition)
+        # ValueError: a rebalance took it a moment ago, and the next poll will say so.
+        with contextlib.suppress(ValueError, KeyError):
+            self._consumer.seek(tp, offset)
+            self._consumer.resume(tp)
+            self._moving.add(partition.partition)
+
+    def pause(self) -> None:
+        """See Source."""
+        self._moving.clear()
+        if self._consumer is not None:
+            for tp in self._consumer.assignment():
+                with contextlib.suppress(KeyError):
+                    self._consumer.pause(tp)
+
+    def positions(self) -> dict[LogPartition, int]:
+        """See Source."""
+        found: dict[LogPartition, int] = {}
+        for name in self._named(self._moving):
+            try:
+                position = self._consumer.position(TopicPartition(self._topic, name.partition), timeout_ms=0)
+            except KafkaError:
+                continue
+            if position is not None:
+                found[name] = position
+        return found
+
+    def bounds(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, Bounds]:
+        """See Source. Blocks for BOUNDS_TIMEOUT_S at most."""
+        wanted = {p: TopicPartition(self._topic, p.partition) for p in partitions if p.incarnation == self._incarnation}
+        if not wanted or self._consumer is None:
+            return {}
+        try:
+            begins = self._consumer.beginning_offsets(list(wanted.values()), timeout_ms=BOUNDS_TIMEOUT_S * 1000)
+            ends = self._consumer.end_offsets(list(wanted.values()), timeout_ms=BOUNDS_TIMEOUT_S * 1000)
+        except KafkaError as error:
+            raise BrokerUnavailable(self._says(error)) from None
+        return {
+            p: Bounds(begins[tp], min(ends[tp], self._cut_off.get(p.partition, ends[tp])))
+            for p, tp in wanted.items()
+            if tp in begins and tp in ends
+        }
+
+    def commit(self, next_offsets: Mapping[LogPartition, int]) -> None:
+        """See Source. Does not wait for the broker's answer."""
+        self._committed.update(next_offsets)
+        if self._consumer is not None:
+            with contextlib.suppress(KafkaError):  # a group that has moved on refuses it, and the store has the truth
+                self._consumer.commit_async(self._offsets(next_offsets), callback=_commit_done)
+
+    def close(self) -> None:
+        """See Source."""
+        if self._consumer is None:
+            return
+        consumer, self._consumer = self._consumer, None
+        ours = {p: offset for p, offset in self._committed.items() if p in self.assignment()}
+        with contextlib.suppress(KafkaError):
+            if ours:
+                consumer.commit(self._offsets(ours), timeout_ms=CLOSE_TIMEOUT_S * 1000)
+        with contextlib.suppress(KafkaError):
+            consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_S * 1000)
+        self._assigned, self._moving = frozenset(), set()
+
+    def _connect(self) -> KafkaConsumer:
+        clients: list[KafkaNetClient] = []
+
+        def client(**options: Any) -> KafkaNetClient:
+            clients.append(KafkaNetClient(**options))
+            return clients[-1]
+
+        try:
+            consumer = KafkaConsumer(**self._options(), kafka_client=client)
+        except (KafkaError, OSError) as error:
+            for opened in clients:
+                opened.close()
+            raise BrokerUnavailable(self._says(error)) from None
+        self._cluster = clients[0].cluster
+        self._cluster.add_listener(self._on_metadata)
+        self._moves.attach(consumer)
+        consumer.subscribe(topics=[self._topic], listener=self._moves)
+        self._consumer = consumer
+        log.info("connected", extra={"topic": self._topic, "group": self._group})
+        return consumer
+
+    def _options(self) -> dict[str, Any]:
+        return self._broker.options() | {
+            "group_id": self._group,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "none",
+            "isolation_level": "read_committed",
+            "fetch_min_bytes": 1,
+            "fetch_max_bytes": FETCH_BYTES_MAX,
+            "max_partition_fetch_bytes": PARTITION_FETCH_BYTES_MAX,
+            "session_timeout_ms": int(self._session_timeout_s * 1000),
+            "heartbeat_interval_ms": int(self._session_timeout_s * 1000 / 4),
+            # Ids are compared after each poll: refreshing them in the background keeps that free of waiting.
+            "metadata_max_age_ms": 1000,
+        }
+
+    def _on_metadata(self, _: object) -> None:
+        self._id_seen_s = time.monotonic()
+
+    def _see_id(self, *, fresh: bool) -> None:
+        """Make sure that the topic's id was seen lately (or just now): this program may have been stopped for long."""
+        if not fresh and time.monotonic() - self._id_seen_s <= ID_AGE_S_MAX:
+            return
+        update, deadline_s = self._cluster.request_update(), time.monotonic() + BOUNDS_TIMEOUT_S
+        while not update.is_done:
+            if time.monotonic() > deadline_s:
+                raise BrokerUnavailable(self._says(KafkaTimeoutError("metadata")))
+            time.sleep(0.002)
+
+    def _follow_id(self) -> Batch | None:
+        """Take note of the topic's identity; where it is another topic now, what was polled is not to be used."""
+        if self._cluster.partitions_for_topic(self._topic) is None:
+            self._log_missing()
+            return None
+        found = self._cluster.topic_id(self._topic)
+        if found is None or found.int == NO_ID:
+            # A broker older than 2.8 has no ids: one that is made again cannot be told from the old one there.
+            found = f"topic:{self._topic}"
+            if self._incarnation is None:
+                log.warning("the broker gives topics no ids: never delete and recreate the topic under this name")
+        before, self._incarnation = self._incarnation, str(found)
+        if before is None or before == self._incarnation:
+            return None
+        log.error(
+            "the topic was deleted and made again: it is another log, and is read from its start",
+            extra={"topic": self._topic, "before": before, "now": self._incarnation},
+        )
+        old = frozenset(LogPartition(before, number) for number in self._assigned)
+        self.pause()
+        self._cut_off.clear()
+        assigned, revoked = self._moves.take()
+        self._assigned = (self._assigned - revoked) | assigned
+        return Batch((), self.assignment(), old)
+
+    def _log_missing(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._missing_logged_s >= MISSING_TOPIC_LOG_S:
+            self._missing_logged_s = now_s
+            log.warning(
+                "the topic does not exist, or may not be seen: create it (kafka-topics --create --topic %s); waiting",
+                self._topic,
+                extra={"topic": self._topic},
+            )
+
+    def _out_of_range(self, error: KafkaError) -> frozenset[int]:
+        """The partitions that cannot be read where they stand. Empties none silently: the loop looks at the bounds."""
+        if isinstance(error, LogTruncationError):
+            places = error.divergent_offsets
+            self._cut_off |= {tp.partition: 0 if at is None else at.offset for tp, at in places.items()}
+        else:
+            places = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
+        numbers = {tp.partition for tp in places if tp.topic == self._topic} or set(self._moving)
+        for number in numbers:
+            with contextlib.suppress(KeyError):
+                self._consumer.pause(TopicPartition(self._topic, number))
+        return frozenset(numbers)
+
+    def _record(self, raw: Any) -> Record:
+        headers = tuple((name, data or b"") for name, data in raw.headers)
+        where = LogPartition(self._incarnation or "", raw.partition)
+        timestamp_ms = -1 if raw.timestamp is None else raw.timestamp
+        return Record(where, raw.offset, timestamp_ms, raw.key, raw.value, headers)
+
+    def _named(self, numbers: Iterable[int]) -> frozenset[LogPartition]:
+        if self._incarnation is None:
+            return frozenset()
+        return frozenset(LogPartition(self._incarnation, number) for number in numbers)
+
+    def _offsets(self, next_offsets: Mapping[LogPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+        return {
+            TopicPartition(self._topic, p.partition): OffsetAndMetadata(offset, "", -1)
+            for p, offset in next_offsets.items()
+            if p.incarnation == self._incarnation
+        }
+
+    def _says(self, error: Exception) -> str:
+        kind = type(error).__name__
+        if isinstance(error, SaslAuthenticationFailedError):
+            return (
+                f"the broker refuses these credentials ({kind}): check --sasl-mechanism, --sasl-username and password"
+            )
+        if isinstance(error, AuthorizationError):
+            return f"not allowed to read topic {self._topic} as group {self._group} ({kind}): grant READ on both"
+        return (
+            f"Kafka at {','.join(self._broker.addresses)} does not answer ({kind}); is it up, and is --brokers right?"
+        )
+
+
+def _commit_done(offsets: object, answer: object) -> None:
+    if isinstance(answer, Exception):
+        log.debug("commit refused, which does no harm", extra={"answer": type(answer).__name__})
