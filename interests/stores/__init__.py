@@ -5,7 +5,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from interests.errors import SettingsRejected
 from interests.stores.base import InterestStore
-from interests.stores.lmdb import MAP_GIB, LmdbStore
+from interests.stores.environment import GIB
+from interests.stores.lmdb import MAP_BYTES, LmdbStore
 from interests.stores.memory import MemoryStore
 from interests.stores.redis import RedisStore
 from interests.stores.redis_client import SHARDS_MAX, without_credentials
@@ -28,9 +29,10 @@ def open_store(url: str, *, read_only: bool = False) -> InterestStore:
     if scheme == "memory" and not rest:
         return MemoryStore()
     if scheme == "lmdb" and place:
-        map_gib = _number(url, options, "map_gib", MAP_GIB_MAX) or MAP_GIB
+        map_gib = _number(url, options, "map_gib", MAP_GIB_MAX)
         if not options:
-            return LmdbStore(Path(place), read_only=read_only, map_gib=map_gib)
+            map_bytes = map_gib * GIB if map_gib else MAP_BYTES
+            return LmdbStore(Path(place), read_only=read_only, map_bytes=map_bytes)
     if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster") and place.removeprefix("//"):
         shards = _number(url, options, "shards", SHARDS_MAX)
         address = f"{scheme}:{place}" + (f"?{urlencode(options)}" if options else "")

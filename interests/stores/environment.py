@@ -35,9 +35,9 @@ class Environment:
     meta     b"format" -> the layout's version
     """
 
-    def __init__(self, path: Path, map_gib: int) -> None:
+    def __init__(self, path: Path, map_bytes: int) -> None:
         """Opens or creates. Raises SettingsRejected, StoreCorrupt or StoreUnavailable, naming the path."""
-        self.path, self.map_gib = path, map_gib
+        self.path, self.map_bytes = path, map_bytes
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -45,7 +45,7 @@ class Environment:
         with self.errors():
             # Never writemap: a full disk would be a SIGBUS instead of an error.
             self.lmdb: Any = lmdb.open(
-                str(path), map_size=map_gib * GIB, max_dbs=4, max_readers=READERS_MAX, readahead=False
+                str(path), map_size=map_bytes, max_dbs=4, max_readers=READERS_MAX, readahead=False
             )
             self._uses = 0
             try:
@@ -62,12 +62,12 @@ class Environment:
             yield
         except lmdb.MapFullError:
             raise StoreUnavailable(
-                f"{self.path}: its map of {self.map_gib} GiB is full; nothing was written. Restart the programs with "
-                f"lmdb:{self.path}?map_gib={self.map_gib * 2}, or forget users"
+                f"{self.path}: its map of {self.map_bytes / GIB:g} GiB is full; nothing was written. Restart every "
+                "program on it with a larger ?map_gib= in the store URL"
             ) from None
         except lmdb.MapResizedError:
             raise StoreUnavailable(
-                f"{self.path}: has outgrown this program's map of {self.map_gib} GiB: "
+                f"{self.path}: has outgrown this program's map of {self.map_bytes / GIB:g} GiB: "
                 "give every program the writer's ?map_gib="
             ) from None
         except lmdb.ReadersFullError:
@@ -118,13 +118,13 @@ _lock = threading.RLock()
 _opened: dict[tuple[int, str], Environment] = {}  # by process, because LMDB must be opened anew after a fork
 
 
-def share(path: Path, map_gib: int) -> Environment:
+def share(path: Path, map_bytes: int) -> Environment:
     """This process's environment at `path`; the first one to ask decides its map size. `release` it when done."""
     key = (os.getpid(), os.path.realpath(path))
     with _lock:
         if key in _opened:
             _opened[key].acquire()
         else:
-            _opened[key] = Environment(path, map_gib)
+            _opened[key] = Environment(path, map_bytes)
             _opened[key].register(key)
         return _opened[key]

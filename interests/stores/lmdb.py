@@ -20,10 +20,10 @@ from interests.failpoints import failpoint
 from interests.state import InterestState, erased
 from interests.stores import fence, record
 from interests.stores.base import Change, Changes, Cursor
-from interests.stores.environment import Environment, share
+from interests.stores.environment import GIB, Environment, share
 
 CHANGES_MAX = 1_000_000
-MAP_GIB = 256  # address space, not disk: the file grows as it is written
+MAP_BYTES = 256 * GIB  # address space, not disk: the file grows as it is written
 POLL_S = 0.001
 READER_CHECK_S = 60.0
 KEY_BYTES_MAX = 511  # LMDB's own
@@ -37,14 +37,14 @@ class LmdbStore:
     embedded = True
 
     def __init__(
-        self, path: Path, *, read_only: bool = False, map_gib: int = MAP_GIB, changes_max: int = CHANGES_MAX
+        self, path: Path, *, read_only: bool = False, map_bytes: int = MAP_BYTES, changes_max: int = CHANGES_MAX
     ) -> None:
         """Open or create it; a reader may come before the writer.
 
-        map_gib: the most that the file may grow to; the same for every program on it
+        map_bytes: the most that the file may grow to; the same for every program on it
         changes_max: how many changes are remembered
         """
-        self._environment = share(path, map_gib)
+        self._environment = share(path, map_bytes)
         self._read_only = read_only
         self._changes_max = changes_max
         self._claims: dict[LogPartition, fence.Positions] = {}
@@ -108,14 +108,16 @@ class LmdbStore:
         """See InterestStore. Looks each millisecond whether anything was committed, by any process."""
         deadline = time.monotonic() + wait_s
         while True:
-            commit = self._last_commit()
+            with self._environment.errors():
+                commit = self._last_commit()
             found = self._changes_now(since, limit)
             if found.entries or found.lost:
                 return found
-            while self._last_commit() == commit:
-                if time.monotonic() >= deadline:
-                    return found
-                time.sleep(POLL_S)
+            with self._environment.errors():
+                while self._last_commit() == commit:
+                    if time.monotonic() >= deadline:
+                        return found
+                    time.sleep(POLL_S)
 
     def count(self) -> int:
         """See InterestStore."""
@@ -185,8 +187,16 @@ class LmdbStore:
                 alive = cursor.delete()
 
     def _last_commit(self) -> int:
-        with self._used() as env:
-            return int(env.lmdb.info()["last_txnid"])
+        # As readers see it: what `info()` says runs ahead of them while a commit is being synced. Called each
+        # millisecond, and so without the context managers that the rest is made of.
+        if self._closed:
+            raise fence.closed()
+        self._environment.acquire()
+        try:
+            with self._environment.lmdb.begin() as txn:
+                return int(txn.id())
+        finally:
+            self._environment.release()
 
     def _changes_now(self, since: Cursor, limit: int) -> Changes:
         (after,) = since

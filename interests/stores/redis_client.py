@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,7 +45,8 @@ class RedisClient:
         except (ValueError, TypeError) as error:
             raise SettingsRejected(f"store URL {self.address}: {error}") from None
         try:
-            self._check_server()
+            for info in self._infos():
+                check_server(self.address, info)
             self.shards = self._agree_on_shards(shards)
         except BaseException:
             self.close()
@@ -79,23 +80,6 @@ class RedisClient:
         with self.errors():
             return redis.RedisCluster.from_url(url.replace("+cluster", "", 1), **options)
 
-    def _check_server(self) -> None:
-        for info in self._infos():
-            version = str(info.get("redis_version", "0"))
-            if int(version.partition(".")[0]) < VERSION_MIN:
-                raise SettingsRejected(f"store {self.address}: is version {version}; Redis {VERSION_MIN} or Valkey")
-            if not info.get("aof_enabled"):
-                log.warning(
-                    "the store keeps no append-only file: a crash of the server loses thousands of acknowledged "
-                    "writes; set `appendonly yes` and `appendfsync everysec`",
-                    extra={"store": self.address},
-                )
-            if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
-                log.warning(
-                    "the store may evict users when its memory is full; set `maxmemory-policy noeviction`",
-                    extra={"store": self.address, "maxmemory_policy": info.get("maxmemory_policy")},
-                )
-
     def _infos(self) -> list[dict[str, Any]]:
         with self.errors():
             if not self.is_cluster:
@@ -116,6 +100,27 @@ class RedisClient:
                 f"store {self.address}: was made with {found} shards, not {wanted}; give ?shards={found}"
             )
         return found
+
+
+def check_server(address: str, info: Mapping[str, Any]) -> None:
+    """Raise SettingsRejected for a server too old, and warn of one that may lose what it acknowledged.
+
+    info: its answer to INFO
+    """
+    version = str(info.get("redis_version", "0"))
+    if int(version.partition(".")[0]) < VERSION_MIN:
+        raise SettingsRejected(f"store {address}: is Redis {version}; give Redis {VERSION_MIN} or later, or Valkey")
+    if not info.get("aof_enabled"):
+        log.warning(
+            "the store keeps no append-only file: a crash of the server loses thousands of acknowledged writes; "
+            "set `appendonly yes` and `appendfsync everysec`",
+            extra={"store": address},
+        )
+    if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
+        log.warning(
+            "the store drops users when its memory is full; set `maxmemory-policy noeviction`",
+            extra={"store": address, "maxmemory_policy": info.get("maxmemory_policy")},
+        )
 
 
 def without_credentials(url: str) -> str:

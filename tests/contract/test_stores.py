@@ -366,7 +366,7 @@ def test_readers_see_whole_states_while_a_writer_writes(backend: Backend) -> Non
     def read() -> None:
         reader = backend.open()
         newest = {"ada": 0, "bob": 0}
-        while not done.is_set():
+        while not done.wait(0.001):
             for user_id, found in reader.get(["ada", "bob"]).items():
                 if found.version < newest[user_id] or len(found.recent) != min(found.version, 64):
                     problems.append(f"{user_id} at {found.version} after {newest[user_id]}")
@@ -406,16 +406,16 @@ def test_writers_of_different_partitions_do_not_disturb_each_other(backend: Back
         assert everything(backend.open(), entries) == bits(replayed(entries))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_writers_that_take_over_from_each_other_at_any_time_lose_and_double_nothing(
     backend: Backend, seed: int
 ) -> None:
     """Three writers of one partition take turns at random; each may be a zombie that claimed long ago."""
     rng = random.Random(seed)
     entries = random_log(seed, length=150)
-    writers = [backend.open() for _ in range(3)]
+    observer, *writers = [backend.open() for _ in range(4)]
     at = [writer.claim([LOG])[LOG] for writer in writers]
-    while backend.open().claim([LOG])[LOG] < len(entries):
+    while observer.claim([LOG])[LOG] < len(entries):
         turn = rng.randrange(3)
         batch = entries[at[turn] : at[turn] + rng.randint(1, 20)]
         try:
