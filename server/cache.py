@@ -1,0 +1,76 @@
+"""Slates as the bytes that were sent, for as long as they are still the right answer.
+
+A slate is a function of (state version, bundle version, query), so this cache is exact: it never needs to expire.
+States move forward only, so of each user the newest state alone is kept. Bounded in bytes; the user whose slates were
+unused longest goes first.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from ranking.query import Query
+
+ENTRY_OVERHEAD_BYTES = 600  # of the objects around one slate's bytes, measured
+
+
+@dataclass(slots=True)
+class _User:
+    """One user's slates, all made from one state and one bundle."""
+
+    state_version: int
+    bundle_version: str
+    bodies: dict[Query, bytes] = field(default_factory=dict)
+
+
+class SlateCache:
+    """Serialised slates. Used from the event loop alone, so it needs no lock."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._users: OrderedDict[str, _User] = OrderedDict()
+        self.bytes = 0
+
+    def get(self, user_id: str, state_version: int, bundle_version: str, query: Query) -> bytes | None:
+        """The bytes of exactly this slate, if they are here."""
+        user = self._users.get(user_id)
+        if user is None or user.state_version != state_version or user.bundle_version != bundle_version:
+            return None
+        self._users.move_to_end(user_id)
+        return user.bodies.get(query)
+
+    def put(self, user_id: str, state_version: int, bundle_version: str, query: Query, body: bytes) -> None:
+        """Keep a slate, and let go of what the user had from another state or bundle."""
+        user = self._users.get(user_id)
+        if user is not None and (user.state_version != state_version or user.bundle_version != bundle_version):
+            self.drop(user_id)
+            user = None
+        if user is None:
+            user = self._users[user_id] = _User(state_version, bundle_version)
+        if query not in user.bodies:
+            user.bodies[query] = body
+            self.bytes += _cost(user_id, query, body)
+        self._users.move_to_end(user_id)
+        self._shrink()
+
+    def drop(self, user_id: str) -> None:
+        """Let go of all slates of one user."""
+        user = self._users.pop(user_id, None)
+        if user is not None:
+            self.bytes -= sum(_cost(user_id, query, body) for query, body in user.bodies.items())
+
+    def __len__(self) -> int:
+        return sum(len(user.bodies) for user in self._users.values())
+
+    def _shrink(self) -> None:
+        while self.bytes > self._bytes_max:
+            user_id, user = next(iter(self._users.items()))
+            query = next(iter(user.bodies))
+            self.bytes -= _cost(user_id, query, user.bodies.pop(query))
+            if not user.bodies:
+                del self._users[user_id]
+
+
+def _cost(user_id: str, query: Query, body: bytes) -> int:
+    filters = (query.exclude_items, query.only_items, query.exclude_categories, query.only_categories)
+    filter_bytes = sum(len(entry) + 120 for entries in filters for entry in entries)
+    return len(body) + len(user_id) + filter_bytes + ENTRY_OVERHEAD_BYTES

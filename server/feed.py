@@ -1,0 +1,124 @@
+"""The two streams: slates pushed as interests move, and an endless feed in which nothing repeats.
+
+Both are paced by the client: the next message is made when the former has been written. Both end with a drain message
+and OK when the server goes, and each message carries a token that goes on after it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+
+from plural.v1 import recommendations_pb2
+
+from interests.bundle import Bundle
+from interests.errors import StoreUnavailable
+from server import resume
+from server.metrics import LIVE_EVENT_AGE_S_MAX, Metrics
+from server.requests import Asked
+from server.slates import Served, Slates, to_body
+from server.states import States, View, anonymous_state
+from server.streams import Slot, Streams
+
+RETRY_AFTER_MS = 1000  # told to the clients of a server that goes
+STORE_RETRY_S = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class Feed:
+    """Makes the messages of both streams, as bytes. Used from the event loop alone."""
+
+    def __init__(
+        self, slates: Slates, states: States, streams: Streams, push_interval_ms_min: float, metrics: Metrics
+    ) -> None:
+        self._slates = slates
+        self._states = states
+        self._streams = streams
+        self._push_interval_s_min = push_interval_ms_min / 1000.0
+        self._metrics = metrics
+
+    async def follow(self, asked: Asked, token: str) -> AsyncGenerator[bytes, None]:
+        """A slate now, and one for each later state that a wake-up tells of, at most one a push interval.
+
+        The token says who follows and not what they saw: the current slate comes first in any case.
+        """
+        who = resume.who(asked.user_id, ())
+        resume.read(resume.FOLLOW, who, token)
+        tail = _token_field(resume.write(resume.FOLLOW, who))
+        with self._streams.open(asked.user_id) as slot:
+            slot.take()
+            sent = await self._slates.of(asked.user_id, asked.query)
+            yield sent.body + tail
+            while await _moved(slot):
+                moved_s = slot.take()
+                served = await self._newest(asked, slot)
+                if served is None or _same(served, sent):
+                    continue
+                yield served.body + tail
+                self._count_push(served, moved_s)
+                sent = served
+                await slot.pause(self._push_interval_s_min)
+        yield recommendations_pb2.FollowResponse(drain=_drain()).SerializeToString() + tail
+
+    async def stream(self, asked: Asked, token: str) -> AsyncGenerator[bytes, None]:
+        """Chunks without an item twice, each from the newest state, until no item is left or the client ends."""
+        who = resume.who(asked.user_id, asked.recent_item_ids)
+        hashes = resume.read(resume.FEED, who, token)
+        bundle = self._states.serving.bundle
+        shown = await asyncio.to_thread(_items_of, bundle, frozenset(hashes)) if hashes else set()
+        with self._streams.open(asked.user_id) as slot:
+            while not slot.draining:
+                slate = self._slates.make(await self._view(asked), asked.query, frozenset(shown))
+                if not slate.items:
+                    return
+                shown.update(item.item_id for item in slate.items)
+                hashes.extend(resume.item_hash(item.item_id) for item in slate.items)
+                yield to_body(slate, asked.user_id) + _token_field(resume.write(resume.FEED, who, hashes))
+        drain = recommendations_pb2.StreamRecommendationsResponse(drain=_drain())
+        yield drain.SerializeToString() + _token_field(resume.write(resume.FEED, who, hashes))
+
+    async def _newest(self, asked: Asked, slot: Slot) -> Served | None:
+        """The newest slate, however long the store is away; None once the server goes."""
+        while not slot.draining:
+            try:
+                return await self._slates.of(asked.user_id, asked.query, newest=True)
+            except StoreUnavailable:
+                await slot.pause(STORE_RETRY_S)
+        return None
+
+    async def _view(self, asked: Asked) -> View:
+        if asked.user_id:
+            return self._states.view(await self._states.read(asked.user_id))
+        return self._states.fresh_view(anonymous_state(asked.recent_item_ids, self._states.serving.bundle))
+
+    def _count_push(self, served: Served, moved_s: float | None) -> None:
+        self._metrics.pushes.inc()
+        if moved_s is not None:
+            self._metrics.push_s.observe(time.monotonic() - moved_s)
+        age_s = time.time() - served.last_event_ms / 1000.0
+        if 0.0 <= age_s <= LIVE_EVENT_AGE_S_MAX:
+            self._metrics.event_to_push_s.observe(age_s)
+
+
+async def _moved(slot: Slot) -> bool:
+    """Wait for a change; False once the server goes."""
+    await slot.wait()
+    return not slot.draining
+
+
+def _same(one: Served, other: Served) -> bool:
+    return (one.state_version, one.bundle_version) == (other.state_version, other.bundle_version)
+
+
+def _items_of(bundle: Bundle, hashes: frozenset[int]) -> set[str]:
+    return {item_id for item_id in bundle.item_ids if resume.item_hash(item_id) in hashes}
+
+
+def _drain() -> recommendations_pb2.Drain:
+    return recommendations_pb2.Drain(retry_after_ms=RETRY_AFTER_MS)
+
+
+def _token_field(token: str) -> bytes:
+    """Field 3 alone: put behind a body it makes a whole message, as protobuf merges what stands one after another."""
+    return recommendations_pb2.FollowResponse(resume_token=token).SerializeToString()

@@ -1,0 +1,84 @@
+"""The gRPC server: its limits, its address and who may reach it."""
+
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from interests.errors import SettingsRejected
+from server.auth import TokenInterceptor, read_tokens
+from server.service import SERVICE_NAMES
+from server.settings import ServerSettings
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", 256 * 1024),
+    ("grpc.max_send_message_length", 1024 * 1024),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.absolute_max_metadata_size", 32 * 1024),
+    ("grpc.so_reuseport", 0),  # or two servers would share a port without a word
+    ("grpc.server_handshake_timeout_ms", 5_000),  # or silent connections would live for ever
+    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.keepalive_time_ms", 60_000),  # finds followers that are gone without a goodbye
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.server.max_pending_requests", 10_000),  # the defaults cut off thousands of followers who come back at once
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+)
+
+
+def make_server(settings: ServerSettings) -> grpc.aio.Server:
+    """A server without services or address. Raises SettingsRejected for a bad token file."""
+    interceptors = [TokenInterceptor(read_tokens(settings.tokens_file))] if settings.tokens_file else []
+    return grpc.aio.server(interceptors=interceptors, options=OPTIONS)
+
+
+def add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
+    """The standard health service: SERVING overall and for each of ours."""
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    return servicer
+
+
+async def set_serving(servicer: health.aio.HealthServicer) -> None:
+    """Say SERVING for each service."""
+    for name in SERVICE_NAMES:
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+
+def add_reflection(server: grpc.aio.Server) -> None:
+    """Lets clients such as grpcurl ask what there is."""
+    names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+
+
+def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    """Take the address; returns the port. Raises SettingsRejected where it is taken or the TLS files are no good."""
+    try:
+        if settings.tls_cert and settings.tls_key:
+            return server.add_secure_port(settings.listen, _credentials(settings))
+        return server.add_insecure_port(settings.listen)
+    except RuntimeError:
+        tls = ", and the TLS files must be a certificate with its key" if settings.tls_cert else ""
+        raise SettingsRejected(
+            f"--listen {settings.listen}: cannot be served on; is the port taken, or not of this host{tls}?"
+        ) from None
+
+
+def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
+    assert settings.tls_cert and settings.tls_key
+    key, cert = _read("--tls-key", settings.tls_key), _read("--tls-cert", settings.tls_cert)
+    client_ca = _read("--tls-client-ca", settings.tls_client_ca) if settings.tls_client_ca else None
+    return grpc.ssl_server_credentials([(key, cert)], client_ca, require_client_auth=client_ca is not None)
+
+
+def _read(flag: str, path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SettingsRejected(f"{flag} {path}: cannot be read: {error.strerror}") from None
+    if b"-----BEGIN " not in data:
+        raise SettingsRejected(f"{flag} {path}: is not PEM")
+    return data

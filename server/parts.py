@@ -1,0 +1,140 @@
+"""The server's composition: builds every part, hands each what it needs, and takes them down again in turn."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+from grpc_health.v1 import health
+from prometheus_client import start_http_server
+
+from interests import bundle as bundles
+from interests.encoder import Encoder
+from interests.errors import SettingsRejected
+from interests.stores import open_store
+from interests.stores.base import InterestStore
+from ranking.recommend import Ranker
+from server import listen
+from server.cache import SlateCache
+from server.changes import ChangeWatch
+from server.event_log import EventLog
+from server.feed import Feed
+from server.kafka_record import KafkaRecorder
+from server.metrics import Metrics
+from server.record import EmbeddedRecorder
+from server.recorder import Recorder
+from server.service import Interests, Recommendations, Shell
+from server.settings import ServerSettings
+from server.slates import Slates
+from server.states import Serving, States
+from server.streams import Streams
+
+FLUSH_S = 0.1  # from a handler's end until its status has left
+
+log = logging.getLogger("server")
+
+
+@asynccontextmanager
+async def running(settings: ServerSettings) -> AsyncIterator[int]:
+    """The whole server, serving; gives its port. Leaving drains it and stops it.
+
+    Raises SettingsRejected, BundleRejected or StoreError where it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        serving = _load(settings)
+        store = open_store(settings.store, read_only=settings.brokers is not None)
+        stack.callback(store.close)
+        states = States(store, serving, metrics)
+        slates = Slates(states, SlateCache(settings.cache_mib * 1024 * 1024), metrics)
+        streams = Streams(settings.streams_max, settings.streams_per_user_max, metrics)
+        recorder = _recorder(settings, store, serving, metrics)
+        stack.push_async_callback(recorder.close)
+        server = listen.make_server(settings)
+        feed = Feed(slates, states, streams, settings.push_interval_ms_min, metrics)
+        shell = Shell(metrics, settings.call_s_max)
+        shell.register(server, Recommendations(slates, states, feed), Interests(slates, states, recorder))
+        health_servicer = listen.add_health(server)
+        if settings.reflection:
+            listen.add_reflection(server)
+        port = listen.bind(server, settings)
+        watch = ChangeWatch(store, metrics, _on_moved(slates, streams), streams.move_all)
+        watch.start()
+        stack.push_async_callback(watch.stop)
+        _serve_metrics(settings, metrics, stack)
+        await server.start()
+        stack.push_async_callback(_drain, server, health_servicer, streams, shell, settings.drain_s)
+        await listen.set_serving(health_servicer)
+        _log_start(settings, serving, port)
+        yield port
+
+
+async def _drain(
+    server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, streams: Streams, shell: Shell, drain_s: float
+) -> None:
+    """Tell balancers and streams, let every running call finish, then stop; `drain_s` at most for all of it."""
+    deadline_s = time.monotonic() + drain_s
+    goodbye = asyncio.ensure_future(health_servicer.enter_graceful_shutdown())  # a watcher who never reads blocks it
+    streams.drain()
+    await streams.wait_empty(deadline_s - time.monotonic())
+    stopping = asyncio.ensure_future(server.stop(max(deadline_s - time.monotonic(), 0.0)))
+    await shell.wait_idle(deadline_s - time.monotonic())
+    # What is open now are calls to the health service, whose watchers never end by themselves.
+    await asyncio.sleep(FLUSH_S)
+    await server.stop(0)
+    await stopping
+    goodbye.cancel()
+
+
+def _load(settings: ServerSettings) -> Serving:
+    bundle = bundles.load(settings.bundle)
+    return Serving(bundle, Encoder(bundle, settings.device), Ranker(bundle))
+
+
+def _recorder(settings: ServerSettings, store: InterestStore, serving: Serving, metrics: Metrics) -> Recorder:
+    if settings.brokers:
+        return KafkaRecorder(settings.addresses(), settings.topic, metrics, settings.security())
+    recorder = EmbeddedRecorder(EventLog(settings.log), store, serving.encoder, metrics, _now_ms)
+    recorder.start()
+    return recorder
+
+
+def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], frozenset[str]], None]:
+    def on_moved(user_ids: Iterable[str], wakes: frozenset[str]) -> None:
+        for user_id in user_ids:
+            slates.drop(user_id)
+        streams.move(wakes)
+
+    return on_moved
+
+
+def _serve_metrics(settings: ServerSettings, metrics: Metrics, stack: AsyncExitStack) -> None:
+    if settings.metrics_port is None:
+        return
+    address = f"{settings.metrics_address}:{settings.metrics_port}"
+    try:
+        http, _ = start_http_server(settings.metrics_port, settings.metrics_address, metrics.registry)
+    except OSError as error:
+        raise SettingsRejected(f"--metrics-port {address}: cannot be served on: {error.strerror}") from None
+    stack.callback(http.server_close)
+    stack.callback(http.shutdown)
+    log.info("metrics", extra={"address": settings.metrics_address, "port": http.server_port})
+
+
+def _log_start(settings: ServerSettings, serving: Serving, port: int) -> None:
+    if settings.insecure_listen:
+        log.warning("serving without TLS on an address that is not loopback", extra={"listen": settings.listen})
+    manifest = serving.bundle.manifest
+    about = {"bundle": serving.bundle.version, "items": manifest.item_count, "store": _without_password(settings.store)}
+    log.info("serving", extra={"listen": settings.listen, "port": port, "tls": settings.tls_cert is not None, **about})
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("//")
+    return f"{scheme}//{rest.rpartition('@')[2]}" if rest else url
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,26 @@
+"""Where RecordInteractions and ForgetUser go: into the server's own log, or into the topic."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from interests.events import Interaction
+
+
+class Recorder(Protocol):
+    """Takes interactions in, in the order of each user's calls. Used from the event loop."""
+
+    absorbed: bool
+    """True where what was recorded already counts when the call returns."""
+
+    async def record(self, interactions: Sequence[Interaction]) -> None:
+        """Returns once they are durable. Raises StoreUnavailable, BrokerUnavailable or LimitReached.
+
+        Embedded, nothing is half-recorded after an error unless its message says so. Through a topic some may be in
+        it already. In both cases `event_id` makes sending again harmless.
+        """
+
+    async def forget(self, user_id: str) -> None:
+        """Returns once the erasure is durable, behind everything recorded before it. Raises as `record` does."""
+
+    async def close(self) -> None:
+        """Finish what was taken, and stop."""

@@ -1,0 +1,110 @@
+"""From a user id to what ranking needs: the newest state, its vectors, its profile.
+
+    store.get ▶ vectors (the state's own, or encoded again where another bundle made them) ▶ profile
+
+A few users' last views are kept. They spare the encoder and the profile when a user asks again, and they still serve
+while the store is away: a slate that was right a moment ago is worth more than an error.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from interests.absorb import absorb
+from interests.bundle import Bundle
+from interests.encoder import Encoder
+from interests.errors import StoreUnavailable
+from interests.events import Action, Interaction, LogEntry, LogPartition
+from interests.profile import Profile, profile
+from interests.state import InterestState
+from interests.stores.base import InterestStore
+from ranking.recommend import Ranker
+from server.metrics import Metrics
+
+VIEWS_MAX = 2048
+
+_ANONYMOUS = LogPartition("anonymous", 0)
+_STEP_MS = 60_000  # between the synthetic clicks of a caller without an id
+
+
+@dataclass(frozen=True)
+class Serving:
+    """One bundle with what was built from it: these are only ever replaced together."""
+
+    bundle: Bundle
+    encoder: Encoder
+    ranker: Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One state as one bundle sees it."""
+
+    state: InterestState
+    profile: Profile
+    serving: Serving
+
+
+class States:
+    """Reads states and views them through the bundle that is served. Used from the event loop alone."""
+
+    def __init__(self, store: InterestStore, serving: Serving, metrics: Metrics, views_max: int = VIEWS_MAX) -> None:
+        self.serving = serving
+        self._store = store
+        self._metrics = metrics
+        self._views_max = views_max
+        self._views: OrderedDict[str, View] = OrderedDict()
+
+    async def read(self, user_id: str, *, newest: bool = False) -> InterestState:
+        """The state of one user, empty for one never seen.
+
+        Where the store is away: the last one served, if it is still at hand and `newest` does not forbid it.
+        Raises StoreUnavailable otherwise.
+        """
+        try:
+            found = self._store.get((user_id,)) if self._store.embedded else await self._read_elsewhere(user_id)
+        except StoreUnavailable:
+            view = self._views.get(user_id)
+            if view is None or newest:
+                raise
+            self._metrics.at_hand.inc()
+            return view.state
+        return found.get(user_id) or InterestState(user_id)
+
+    def view(self, state: InterestState) -> View:
+        """The state with its profile; O(1) where this user's last view is of the same state and bundle."""
+        view = self._views.get(state.user_id)
+        if view is None or view.state.version != state.version or view.serving is not self.serving:
+            view = self._views[state.user_id] = self.fresh_view(state)
+            while len(self._views) > self._views_max:
+                self._views.popitem(last=False)
+        self._views.move_to_end(state.user_id)
+        return view
+
+    def fresh_view(self, state: InterestState) -> View:
+        """The same without remembering it, for a state that no store holds."""
+        serving = self.serving
+        vectors = state.vectors
+        if vectors is None or vectors.bundle_version != serving.bundle.version:
+            vectors = serving.encoder.vectors([state])[0]
+        return View(state, profile(state, serving.bundle, vectors), serving)
+
+    def drop(self, user_id: str) -> None:
+        """Forget the last view of a user who has moved on, or was erased."""
+        self._views.pop(user_id, None)
+
+    async def _read_elsewhere(self, user_id: str) -> dict[str, InterestState]:
+        return await asyncio.to_thread(self._store.get, (user_id,))
+
+
+def anonymous_state(recent_item_ids: tuple[str, ...], bundle: Bundle) -> InterestState:
+    """What is known of a caller without an id: one click an item, in that order, up to the bundle's cut-off.
+
+    A pure function of its arguments, so equal calls get equal slates. Its user id is empty and no store takes it.
+    """
+    count = len(recent_item_ids)
+    entries = []
+    for offset, item_id in enumerate(recent_item_ids):
+        time_ms = max(bundle.manifest.cutoff_ms - (count - 1 - offset) * _STEP_MS, 0)
+        entries.append(LogEntry(_ANONYMOUS, offset, time_ms, "", Interaction("", item_id, Action.CLICK, time_ms)))
+    return absorb(InterestState(""), entries)
