@@ -42,15 +42,11 @@ class RedisClient:
         try:
             self.reads = self._connect(url, Retry(ExponentialBackoff(cap=0.1, base=0.02), 1))
             self.writes = self._connect(url, Retry(NoBackoff(), 0))
-        except (ValueError, TypeError) as error:
-            raise SettingsRejected(f"store URL {self.address}: {error}") from None
-        try:
             for info in self._infos():
                 check_server(self.address, info)
             self.shards = self._agree_on_shards(shards)
-        except BaseException:
-            self.close()
-            raise
+        except (ValueError, TypeError) as error:  # the client's words for a wrong port or an unknown option
+            raise SettingsRejected(f"store URL {self.address}: {error}") from None
 
     @contextmanager
     def errors(self) -> Iterator[None]:
