@@ -1,0 +1,86 @@
+"""A whole server in this process, on a free port of loopback, and clients of it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+from plural.v1 import events_pb2, interests_pb2, interests_pb2_grpc, recommendations_pb2_grpc
+
+from server.parts import running
+from server.settings import ServerSettings
+from tests.support import tiny_bundle
+
+WAIT_S = 10.0
+"""How long a test waits for what must happen: liveness, never speed."""
+
+
+class Client(NamedTuple):
+    """Both services of one server."""
+
+    channel: grpc.aio.Channel
+    recommendations: Any
+    interests: Any
+
+
+def settings(directory: Path, **changes: Any) -> ServerSettings:
+    """Settings of a server that keeps everything in `directory`; its bundle is made there."""
+    bundle = directory / "bundle"
+    if not bundle.exists():
+        tiny_bundle.write(bundle)
+    said = {"listen": "127.0.0.1:0", "bundle": bundle, "store": f"lmdb:{directory / 'store'}?map_gib=1"}
+    if "brokers" not in changes:
+        said["log"] = directory / "interactions.jsonl"
+    return ServerSettings(**(said | {"push_interval_ms_min": 0.0, "drain_s": 5.0} | changes))
+
+
+@asynccontextmanager
+async def serving(directory: Path, **changes: Any) -> AsyncIterator[Client]:
+    """A server and a client of it."""
+    async with running(settings(directory, **changes)) as port, connect(port) as client:
+        yield client
+
+
+@asynccontextmanager
+async def connect(port: int, options: Sequence[tuple[str, Any]] = ()) -> AsyncIterator[Client]:
+    """A client of a server that runs without TLS."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=list(options)) as channel:
+        yield client_of(channel)
+
+
+def client_of(channel: grpc.aio.Channel) -> Client:
+    """Both services over a channel."""
+    recommendations = recommendations_pb2_grpc.RecommendationServiceStub(channel)
+    return Client(channel, recommendations, interests_pb2_grpc.InterestServiceStub(channel))
+
+
+def event(user_id: str, item_id: str, action: str = "CLICK", **fields: Any) -> events_pb2.Interaction:
+    """One interaction."""
+    number = events_pb2.Action.Value(f"ACTION_{action}")
+    return events_pb2.Interaction(user_id=user_id, item_id=item_id, action=number, **fields)
+
+
+async def record(client: Client, *events: events_pb2.Interaction) -> interests_pb2.RecordInteractionsResponse:
+    """Record interactions through the server."""
+    request = interests_pb2.RecordInteractionsRequest(interactions=events)
+    answer: interests_pb2.RecordInteractionsResponse = await client.interests.RecordInteractions(request)
+    return answer
+
+
+async def read(stream: Any) -> Any:
+    """The next message of a stream, or grpc.aio.EOF; fails after WAIT_S."""
+    return await asyncio.wait_for(stream.read(), WAIT_S)
+
+
+async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], wait_s: float = WAIT_S) -> None:
+    """Wait until something holds. Raises AssertionError after `wait_s`."""
+    deadline_s = time.monotonic() + wait_s
+    while True:
+        found = holds()
+        if await found if isinstance(found, Awaitable) else found:
+            return
+        assert time.monotonic() < deadline_s, "waited in vain"
+        await asyncio.sleep(0.01)
