@@ -30,7 +30,7 @@ def calibrated(
     """Choose for relevance and closeness to the target, order by relevance. O(size * n * (dim + topics an item))."""
     candidates = ordered(relevance, vectors, mixes, target, size, diversity)
     count = candidates.size
-    if diversity == 0.0 or count == len(candidates.places):
+    if diversity == 0.0 or count in (0, len(candidates.places)):
         return candidates.original(range(count))
     worth = (1.0 - diversity) * unit_scale(candidates.relevance)
     closeness = _Closeness(candidates.mixes, target, count)

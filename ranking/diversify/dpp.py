@@ -19,7 +19,7 @@ def dpp(relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: 
     """Choose the set of largest volume, in the order of the picks. O(size * n * dim). Does not look at topics."""
     candidates = ordered(relevance, vectors, mixes, target, size, diversity)
     count = candidates.size
-    if diversity == 0.0:
+    if diversity == 0.0 or count == 0:
         return candidates.original(range(count))
     deviation = float(candidates.relevance.std()) + float(np.finfo(np.float32).eps)
     z = (candidates.relevance - candidates.relevance.mean()) / deviation

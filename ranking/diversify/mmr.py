@@ -15,7 +15,7 @@ def mmr(relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: 
     """Choose by marginal relevance, in the order of the picks. O(size * n * dim). Does not look at topics."""
     candidates = ordered(relevance, vectors, mixes, target, size, diversity)
     count = candidates.size
-    if diversity == 0.0:
+    if diversity == 0.0 or count == 0:
         return candidates.original(range(count))
     worth = np.float32(1.0 - diversity) * candidates.relevance
     nearest = np.zeros(len(candidates.places), dtype=np.float32)

@@ -14,6 +14,8 @@ from ranking.diversify.inputs import Floats
 
 EPSILON = 1e-5  # of a unit vector's square: below it float32 says nothing more
 
+UNIT_TOLERANCE = 1e-4
+
 
 class Residual:
     """Residuals of n vectors under a growing set of picks."""
@@ -23,6 +25,7 @@ class Residual:
         self._basis = np.zeros((min(picks_max, vectors.shape[1]), vectors.shape[1]), dtype=np.float32)
         self._rank = 0
         self.of: Floats = np.einsum("nd,nd->n", vectors, vectors)
+        self.of[np.abs(self.of - 1.0) < UNIT_TOLERANCE] = 1.0  # equals stay equal: rounding is no reason to choose
 
     def pick(self, place: int) -> None:
         """Take one vector into the basis; one that the basis spans already changes nothing. O(n * dim)."""
