@@ -53,8 +53,9 @@ class MemoryDeadLetters:
 
 
 class KafkaDeadLetters:
-    """A topic. Beside the record's own headers it gets these, each with `dead-letter-` in front: reason, message,
-    topic, incarnation, partition, offset, timestamp-ms, schema-version; omitted-bytes where the value was too large for it.
+    """A topic. A letter has the record's own key, value and headers, and these headers beside them, each beginning with
+    `dead-letter-`: reason, message, topic, incarnation, partition, offset, timestamp-ms, schema-version, and
+    omitted-bytes where the broker refused the value for its size.
     """
 
     def __init__(self, broker: Broker, topic: str, source_topic: str) -> None:

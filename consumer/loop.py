@@ -112,6 +112,7 @@ class Consumer:
             return
         self._look_at_s = now_s + self.pace.look_s
         positions = self.source.positions()
+        self._compare_store(positions)
         try:
             bounds = self.source.bounds(self.source.assignment())
         except BrokerUnavailable:
@@ -123,6 +124,18 @@ class Consumer:
         if stuck:
             numbers = ", ".join(str(partition.partition) for partition in sorted(stuck))
             raise SourceStuck(f"partition {numbers}: the log grows and reading stands still; start this program again")
+
+    def _compare_store(self, partitions: Iterable[LogPartition]) -> None:
+        """See that the store still has what was written. Raises Fenced where it has not, and the log is read again.
+
+        A store that was restarted may have lost its last second of writes; without a new event nothing else would
+        bring that to light.
+        """
+        stored = self.store.claim(partitions)
+        moved = [partition for partition, offset in stored.items() if offset != self._absorbed_up_to.get(partition)]
+        if moved:
+            log.warning("the store does not stand where it was written to", extra={"partitions": _numbers(moved)})
+            raise Fenced("the store was moved or has lost writes")
 
     def _absorb(self, batch: Batch) -> None:
         with self.metrics.stage("decode"):

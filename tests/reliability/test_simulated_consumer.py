@@ -1,0 +1,84 @@
+"""The consumer's loop in a world that fails at random, against a replay of the same log."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from consumer.loop import Consumer
+from interests.events import LogPartition
+from interests.state import InterestState
+from interests.stores.memory import MemoryStore
+from tests.support.simulation import World
+
+SEEDS = range(120)
+
+
+def test_whatever_fails_the_states_equal_a_replay_of_the_log():
+    crashes = 0
+    for seed in SEEDS:
+        world = World(seed)
+        wrong = world.violations()
+        assert not wrong, f"seed {seed}: {wrong}"
+        crashes += world.crashes
+    assert crashes > len(SEEDS)
+
+
+class WithoutWatermarks(MemoryStore):
+    """A planted bug: states forget how far they have absorbed."""
+
+    def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
+        return {user: replace(state, watermarks={}) for user, state in super().get(user_ids).items()}
+
+    def handle(self) -> "WithoutWatermarks":
+        return WithoutWatermarks(shared=self._shared)
+
+
+class WithoutFences(MemoryStore):
+    """A planted bug: whoever comes last writes."""
+
+    def _check(self, *_: object) -> None:
+        pass
+
+    def handle(self) -> "WithoutFences":
+        return WithoutFences(shared=self._shared)
+
+
+class SplitWrites(MemoryStore):
+    """A planted bug: offsets are written first, and a crash may part them from the states."""
+
+    writes = 0
+
+    def put(
+        self,
+        states: Iterable[InterestState],
+        next_offsets: Mapping[LogPartition, int],
+        silent: frozenset[str] = frozenset(),
+    ) -> None:
+        SplitWrites.writes += 1
+        super().put([] if SplitWrites.writes % 7 == 0 else states, next_offsets, silent)
+
+    def handle(self) -> "SplitWrites":
+        return SplitWrites(shared=self._shared)
+
+
+class NeverGoesBack(Consumer):
+    """A planted bug: a batch that failed is not read again."""
+
+    def _start_over(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"store": WithoutWatermarks},
+        {"store": WithoutFences},
+        {"store": SplitWrites},
+        {"store": MemoryStore, "consumer_type": NeverGoesBack},
+    ],
+    ids=["no watermarks", "no fences", "offsets apart from states", "no seek after a failure"],
+)
+def test_a_planted_bug_is_found(parts):
+    found = [seed for seed in range(60) if World(seed, **(parts | {"store": parts["store"]()})).violations()]
+    assert found, "the simulation would not notice this bug"
