@@ -50,20 +50,8 @@ def main() -> None:
 
 def _measure(broker: KafkaBroker, shop: World, store: str, rounds: int) -> list[Row]:
     listen = free_address()
-    consume = ["-m", "consumer", "--brokers", broker.address, "--store", store, "--bundle", shop.bundles]
-    serve = [
-        "-m",
-        "server",
-        "--listen",
-        listen,
-        "--brokers",
-        broker.address,
-        "--store",
-        store,
-        "--bundle",
-        shop.bundles,
-    ]
-    quiet = ["--log-level", "WARNING"]
+    both = ["--brokers", broker.address, "--store", store, "--bundle", shop.bundles, "--log-level", "WARNING"]
+    consume, serve = ["-m", "consumer", *both], ["-m", "server", "--listen", listen, *both]
     rows = []
     with process(consume), process(serve):
         wait_for(listen)
