@@ -2,7 +2,7 @@
 
     python -m bench.consume [--json FILE] [--rounds N]
 
-catch-up: a backlog of 100,000 events of 5,000 users, read as fast as it goes; once encoding each user's vectors as
+catch-up: a backlog of 100,000 events of 2,500 users, read as fast as it goes; once encoding each user's vectors as
 states are written, and once leaving that to the readers. The limit is a bare consumer polling the same topic.
 """
 

@@ -2,7 +2,7 @@
 
     python -m bench.recommend [--json FILE] [--rounds N]
 
-warm: the same request again, its slate in the cache. cold: 2,000 users in turn and no slate cache, so each call reads
+warm: the same request again, its slate in the cache. cold: 2,500 users in turn and no slate cache, so each call reads
 a state and retrieves, scores, diversifies and builds a slate from 10,000 items.
 """
 
@@ -16,7 +16,7 @@ from bench.report import Row, against, arguments, finish, percentile
 from bench.world import DIRECTORY, USERS, World, free_address, process, run, user, wait_for, world
 
 METHOD = "/plural.v1.RecommendationService/Recommend"
-WARM_CALLS, COLD_CALLS = 6_000, 2_000
+WARM_CALLS, COLD_CALLS = 6_000, 2_500
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     run("-m", "consumer", "--from-file", shop.interactions, "--store", store, "--bundle", shop.bundles,
         "--log-level", "WARNING")  # fmt: skip
     warm, cold, empty = free_address(), free_address(), free_address()
-    with process(_server(shop, store, warm)), process([*_server(shop, store, cold), "--slate-cache-mb", "0"]):
+    with process(_server(shop, store, warm)), process([*_server(shop, store, cold), "--cache-mib", "0"]):
         wait_for(warm)
         wait_for(cold)
         request = _request(0)

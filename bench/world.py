@@ -1,4 +1,4 @@
-"""The synthetic shop that the benchmarks run on: 10,000 items in 100 topics, 2,000 users, learned once by the trainer.
+"""The synthetic shop that the benchmarks run on: 10,000 items in 100 topics, 2,500 users, learned once by the trainer.
 
 Everything lies under data/bench and is made on first use.
 """
@@ -17,7 +17,7 @@ import grpc
 import polars as pl
 
 DIRECTORY = Path("data/bench")
-ITEMS, TOPICS, USERS, EVENTS_A_USER = 10_000, 100, 2_000, 100
+ITEMS, TOPICS, USERS, EVENTS_A_USER = 10_000, 100, 2_500, 80
 START_MS, DAY_MS = 1_760_000_000_000, 86_400_000
 SEED = 7
 
