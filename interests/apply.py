@@ -48,10 +48,18 @@ def apply(
         if new.version == old.version:
             continue
         moved.append(new)
-        if new.interaction_count == old.interaction_count and new.erased == old.erased:
+        if not _wakes(old, new):
             silent.add(user_id)
     states = encoder.encode(moved) if encoder else moved
     failpoint("before_put")
     store.put(states, next_offsets, frozenset(silent))
     failpoint("after_put")
     return Applied(states, len(entries) - absorbed)
+
+
+def _wakes(old: InterestState, new: InterestState) -> bool:
+    """False where only exposure moved, or a retry came: no reason to push a slate."""
+    if new.interaction_count != old.interaction_count or new.erased != old.erased:
+        return True
+    # One batch may erase a user and count as many new interactions as there were.
+    return new.memories != old.memories or new.recent != old.recent

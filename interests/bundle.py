@@ -13,6 +13,7 @@ symbolic link, no external data. A directory of bundles names the one to serve i
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,19 +24,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from interests.bundle_arrays import BundleArrays, check_arrays, string_list
+from interests.bundle_files import check_file, file_entry, read_checked, refuse_links, sync
 from interests.errors import BundleRejected
-from interests.manifest import FORMAT, FileEntry, Manifest
+from interests.manifest import VERSION_PATTERN, FileEntry, Manifest, read_manifest, sealed
 from interests.onnx_guard import refuse_external_data
 
 MF_MODEL = "mf.onnx"
 ENCODER_MODEL = "interest_encoder.onnx"
 MANIFEST = "manifest.json"
 CURRENT = "CURRENT"
-MANIFEST_BYTES_MAX = 16 * 1024 * 1024
-
 
 ARRAY_NAMES = tuple(field.name for field in fields(BundleArrays))
 FILE_NAMES = (MF_MODEL, ENCODER_MODEL, *(f"{name}.npy" for name in ARRAY_NAMES))
@@ -88,17 +87,17 @@ def save(directory: Path, manifest: Manifest, arrays: BundleArrays, mf_model: by
         (draft / ENCODER_MODEL).write_bytes(encoder_model)
         for name in ARRAY_NAMES:
             np.save(draft / f"{name}.npy", np.ascontiguousarray(getattr(arrays, name)), allow_pickle=False)
-        files = {name: _file_entry(draft / name) for name in FILE_NAMES}
+        files = {name: file_entry(draft / name) for name in FILE_NAMES}
         version = _version(files, manifest)
         full = manifest.model_copy(update={"files": files, "version": version})
-        (draft / MANIFEST).write_text(full.model_dump_json(indent=1))
+        (draft / MANIFEST).write_text(sealed(full))
         for name in (*FILE_NAMES, MANIFEST):
-            _sync(draft / name)
+            sync(draft / name)
         draft.chmod(0o755)
         target = directory / version
         if not target.exists():
             draft.rename(target)
-            _sync(directory)
+            sync(directory)
         load(target)
         set_current(directory, version)
         return target
@@ -114,7 +113,7 @@ def set_current(directory: Path, version: str) -> None:
         os.fsync(draft.fileno())
     Path(draft.name).chmod(0o644)
     Path(draft.name).replace(directory / CURRENT)
-    _sync(directory)
+    sync(directory)
 
 
 def resolve(path: Path) -> Path:
@@ -122,23 +121,34 @@ def resolve(path: Path) -> Path:
     if (path / MANIFEST).is_file():
         return path
     pointer = path / CURRENT
-    if not pointer.is_file():
+    if not pointer.exists():
         remedy = f"train one with `plural-train fit --out {path}`"
         raise BundleRejected(f"{path}: holds neither {MANIFEST} nor {CURRENT}; {remedy}")
-    version = pointer.read_text().strip()
-    if not version or Path(version).name != version or version.startswith("."):
-        raise BundleRejected(f"{pointer}: names {version!r}, which is not a bundle beside it")
+    refuse_links(pointer)
+    version = pointer.read_bytes().decode(errors="replace").strip()
+    if not re.fullmatch(VERSION_PATTERN, version) or version.startswith("."):
+        raise BundleRejected(f"{pointer}: names {version[:100]!r}, which is not a bundle beside it")
+    if (path / version).is_symlink():
+        raise BundleRejected(f"{path / version}: is a symbolic link; {CURRENT} may name a directory only")
     return path / version
 
 
 def load(path: Path) -> Bundle:
     """Verify a bundle and open it. Raises BundleRejected naming the file and the reason."""
-    path = resolve(path)
-    manifest = _read_manifest(path / MANIFEST)
+    try:
+        return _load(resolve(path))
+    except OSError as error:
+        raise BundleRejected(f"{error.filename or path}: cannot be read: {error.strerror or error}") from None
+
+
+def _load(path: Path) -> Bundle:
+    manifest = read_manifest(path / MANIFEST)
     if set(manifest.files) != set(FILE_NAMES):
         odd = sorted(set(manifest.files) ^ set(FILE_NAMES))
         raise BundleRejected(f"{path / MANIFEST}: files missing or unexpected: {', '.join(odd[:5])}")
-    models = {name: _read_checked(path / name, manifest.files[name]) for name in (MF_MODEL, ENCODER_MODEL)}
+    if not manifest.golden:
+        raise BundleRejected(f"{path / MANIFEST}: has no golden case, so a broken model would not be noticed")
+    models = {name: read_checked(path / name, manifest.files[name]) for name in (MF_MODEL, ENCODER_MODEL)}
     for name, model in models.items():
         refuse_external_data(path / name, model)
     arrays = BundleArrays(**{name: _open_array(path, name, manifest) for name in ARRAY_NAMES})
@@ -153,65 +163,11 @@ def _version(files: Mapping[str, FileEntry], manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps([said, hashes], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_manifest(path: Path) -> Manifest:
-    _refuse_links(path)
-    if path.stat().st_size > MANIFEST_BYTES_MAX:
-        raise BundleRejected(f"{path}: larger than {MANIFEST_BYTES_MAX} bytes")
-    try:
-        raw = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise BundleRejected(f"{path}: is not JSON: {error}") from None
-    if isinstance(raw, dict) and raw.get("format") != FORMAT:
-        raise BundleRejected(f"{path}: has format {raw.get('format')!r}, this program reads {FORMAT}; train again")
-    try:
-        return Manifest.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleRejected(f"{path}: {where or 'manifest'}: {first['msg']}") from None
-
-
 def _open_array(path: Path, name: str, manifest: Manifest) -> npt.NDArray[Any]:
     file = path / f"{name}.npy"
-    entry = manifest.files[file.name]
-    _refuse_links(file)
-    _check_entry(file, _file_entry(file), entry)
+    check_file(file, manifest.files[file.name])
     try:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
     except ValueError as error:
         raise BundleRejected(f"{file}: is not an array: {error}") from None
     return array
-
-
-def _read_checked(file: Path, entry: FileEntry) -> bytes:
-    _refuse_links(file)
-    data = file.read_bytes()
-    _check_entry(file, FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()), entry)
-    return data
-
-
-def _check_entry(file: Path, found: FileEntry, expected: FileEntry) -> None:
-    if found.bytes != expected.bytes:
-        raise BundleRejected(f"{file}: has {found.bytes} bytes, the manifest says {expected.bytes}")
-    if found.sha256 != expected.sha256:
-        raise BundleRejected(f"{file}: its SHA-256 is not the manifest's")
-
-
-def _refuse_links(file: Path) -> None:
-    if file.is_symlink():
-        raise BundleRejected(f"{file}: is a symbolic link; a bundle holds regular files only")
-    if not file.is_file():
-        raise BundleRejected(f"{file}: is missing")
-
-
-def _file_entry(file: Path) -> FileEntry:
-    with file.open("rb") as stream:
-        return FileEntry(bytes=file.stat().st_size, sha256=hashlib.file_digest(stream, "sha256").hexdigest())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

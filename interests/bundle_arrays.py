@@ -59,6 +59,9 @@ class BundleArrays:
 def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
     """Raise BundleRejected where shapes, types, ranges or finiteness are not as BundleArrays promises."""
     n, topics = manifest.item_count, manifest.topic_count
+    for name in ("item_topic_ids", "neighbour_rows", "transition_rows"):
+        if getattr(arrays, name).ndim != 2:
+            raise BundleRejected(f"{path / name}.npy: has {getattr(arrays, name).ndim} dimensions, expected 2")
     m, width, steps = arrays.item_topic_ids.shape[-1], arrays.neighbour_rows.shape[-1], arrays.transition_rows.shape[-1]
     shapes: dict[str, tuple[tuple[int, ...], str]] = {
         "item_vectors": ((n, manifest.dim), "f4"),
@@ -90,11 +93,20 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
     if np.abs(norms - 1.0).max() > 1e-3:
         raise BundleRejected(f"{path / 'item_vectors.npy'}: row {int(np.abs(norms - 1.0).argmax())} has not length 1")
     for table, count in (("item_ids", n), ("item_titles", n), ("topic_names", topics)):
-        data, offsets = getattr(arrays, f"{table}_bytes"), getattr(arrays, f"{table}_offsets")
-        if data.dtype != np.uint8 or offsets.dtype != np.int64 or data.ndim != 1 or offsets.shape != (count + 1,):
-            raise BundleRejected(f"{path / table}: is not a string table of {count} entries")
-        if offsets[0] != 0 or offsets[-1] != len(data) or (np.diff(offsets) < 0).any():
-            raise BundleRejected(f"{path / table}_offsets.npy: offsets do not fit the bytes")
+        _check_strings(path / table, getattr(arrays, f"{table}_bytes"), getattr(arrays, f"{table}_offsets"), count)
+    if len(set(string_list(arrays.item_ids_bytes, arrays.item_ids_offsets))) != n:
+        raise BundleRejected(f"{path / 'item_ids_bytes.npy'}: names an item twice")
+
+
+def _check_strings(table: Path, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], count: int) -> None:
+    if data.dtype != np.uint8 or offsets.dtype != np.int64 or data.ndim != 1 or offsets.shape != (count + 1,):
+        raise BundleRejected(f"{table}_offsets.npy: is not a string table of {count} entries")
+    if offsets[0] != 0 or offsets[-1] != len(data) or (np.diff(offsets) < 0).any():
+        raise BundleRejected(f"{table}_offsets.npy: offsets do not fit the bytes")
+    try:
+        string_list(data, offsets)
+    except UnicodeDecodeError:
+        raise BundleRejected(f"{table}_bytes.npy: is not UTF-8") from None
 
 
 def string_table(strings: Sequence[str]) -> StringTable:

@@ -70,8 +70,12 @@ def check_id(field: str, value: str, *, required: bool = True) -> None:
         if required:
             raise InvalidRequest(field, f"is empty; give 1 to {ID_BYTES_MAX} bytes of UTF-8")
         return
-    if len(value) * 4 > ID_BYTES_MAX and len(value.encode()) > ID_BYTES_MAX:
-        raise InvalidRequest(field, f"is {len(value.encode())} bytes long; give 1 to {ID_BYTES_MAX}")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise InvalidRequest(field, f"is no Unicode text; give 1 to {ID_BYTES_MAX} bytes of UTF-8") from None
+    if size > ID_BYTES_MAX:
+        raise InvalidRequest(field, f"is {size} bytes long; give 1 to {ID_BYTES_MAX}")
 
 
 def from_message(message: events_pb2.Interaction, path: str = "") -> Interaction:

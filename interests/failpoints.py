@@ -11,6 +11,8 @@ NAMES = ("before_put", "in_transaction", "after_put", "on_assign", "on_revoke", 
 
 _name, _, _count = os.environ.get("PLURAL_FAILPOINT", "").partition(":")
 _left = int(_count or 1)
+if _name and _name not in NAMES:
+    raise ValueError(f"PLURAL_FAILPOINT is {_name!r}; give one of {', '.join(NAMES)}")
 
 
 def failpoint(name: str) -> None:

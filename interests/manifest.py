@@ -1,10 +1,18 @@
-"""What a bundle says of itself, checked as it is read."""
+"""What a bundle says of itself, sealed by a hash over itself and checked as it is read."""
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from interests.errors import BundleRejected
 
 FORMAT = 1
+VERSION_PATTERN = "^[0-9a-zA-Z._-]{1,64}$"
+BYTES_MAX = 16 * 1024 * 1024
+SEAL = "sha256"
 
 
 class Golden(BaseModel):
@@ -45,7 +53,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format: Literal[1] = 1
-    version: str = Field(pattern="^[0-9a-zA-Z._-]{1,64}$")
+    version: str = Field(pattern=VERSION_PATTERN)
     created_at: str
     cutoff_ms: int
     item_count: int = Field(ge=1)
@@ -64,3 +72,43 @@ class Manifest(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     golden: list[Golden] = Field(default_factory=list)
     files: dict[str, FileEntry] = Field(default_factory=dict)
+
+
+def sealed(manifest: Manifest) -> str:
+    """The text of manifest.json: the manifest, and the hash of all that it says."""
+    said = json.loads(manifest.model_dump_json())
+    return json.dumps({**said, SEAL: _seal(said)}, indent=1)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest. Raises BundleRejected with the reason."""
+    refuse_links(path)
+    if path.stat().st_size > BYTES_MAX:
+        raise BundleRejected(f"{path}: larger than {BYTES_MAX} bytes")
+    try:
+        said = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BundleRejected(f"{path}: is not JSON: {error}") from None
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        found = said.get("format") if isinstance(said, dict) else type(said).__name__
+        raise BundleRejected(f"{path}: has format {found!r}, this program reads {FORMAT}; train again")
+    if said.pop(SEAL, None) != _seal(said):
+        raise BundleRejected(f"{path}: is not as it was published: its {SEAL} is not that of what it says")
+    try:
+        return Manifest.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleRejected(f"{path}: {where or 'manifest'}: {first['msg']}") from None
+
+
+def refuse_links(file: Path) -> None:
+    """Raise BundleRejected for anything but a regular file."""
+    if file.is_symlink():
+        raise BundleRejected(f"{file}: is a symbolic link; a bundle holds regular files only")
+    if not file.is_file():
+        raise BundleRejected(f"{file}: is missing")
+
+
+def _seal(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -29,7 +29,7 @@ class Profile:
 
     item_rows (m,) int32, item_weights (m,) float32  items had, strongest first, weights summing to 1
     item_actions (m,) int32, item_times_ms (m,) int64  what was done to each that weighs most, and when last
-    blocked_rows                                     items disliked on balance
+    blocked_rows                                     items disliked on balance; a dislike takes back what came before it
     recent_rows, recent_times_ms, recent_actions (r,)  latest interactions with known items, oldest first
     anchor, recent_mix, exposure_mix (T,) float32    mixes; each sums to 1, or to 0 where there is nothing
     exposure_weight                                  faded count of impressions behind the exposure mix
@@ -134,11 +134,13 @@ def positive_items(state: InterestState, bundle: Bundle, rule: AbsorbRule = DEFA
 def _items(state: InterestState, bundle: Bundle, rule: AbsorbRule) -> tuple[Rows, Floats, Rows, npt.NDArray[np.int64]]:
     """Known items with their faded sums, and for each the action that weighs most with the time of its latest event."""
     row_of, now_ms = bundle.row_of, state.last_event_ms
+    disliked_ms = {item: faded.as_of_ms for (item, action), faded in state.memories.items() if action is Action.DISLIKE}
     sums: dict[int, float] = {}
     heaviest: dict[int, tuple[float, Action, int]] = {}
     for (item_id, action), faded in state.memories.items():
         row = row_of.get(item_id)
-        if row is not None:
+        taken_back = action is not Action.DISLIKE and faded.as_of_ms <= disliked_ms.get(item_id, -1)
+        if row is not None and not taken_back:
             weight = faded_weight(faded, now_ms, rule.half_life_days[action])
             sums[row] = sums.get(row, 0.0) + weight
             if row not in heaviest or weight > heaviest[row][0]:

@@ -128,6 +128,18 @@ def from_bytes(data: bytes) -> InterestState:
         raise StoreCorrupt(f"a stored state of {len(data)} bytes cannot be parsed: {error}") from None
     if not 1 <= stored.format <= FORMAT:
         raise StoreCorrupt(f"a stored state has layout {stored.format}; this program reads 1 to {FORMAT}")
+    try:
+        return _state(stored)
+    except ValueError as error:  # columns of unequal length, or an action unknown here
+        raise StoreCorrupt(f"a stored state of {len(data)} bytes does not hold together: {error}") from None
+
+
+def with_vectors(state: InterestState, vectors: InterestVectors) -> InterestState:
+    """The same state with the encoder's output beside it."""
+    return replace(state, vectors=vectors)
+
+
+def _state(stored: storage_pb2.StoredState) -> InterestState:
     memories, exposure, recent = stored.memories, stored.exposure, stored.recent
     return InterestState(
         user_id=stored.user_id,
@@ -154,11 +166,6 @@ def from_bytes(data: bytes) -> InterestState:
         vectors=_vectors_from_message(stored.vectors) if stored.HasField("vectors") else None,
         stored_version=stored.version,
     )
-
-
-def with_vectors(state: InterestState, vectors: InterestVectors) -> InterestState:
-    """The same state with the encoder's output beside it."""
-    return replace(state, vectors=vectors)
 
 
 def _wire(action: Action) -> events_pb2.Action.ValueType:

@@ -77,23 +77,26 @@ class LmdbStore:
     ) -> None:
         """See InterestStore."""
         users = fence.by_user(states)
-        with self._transaction() as (env, txn):
-            try:
-                offsets = self._checked_offsets(env, txn, next_offsets)
-                _check_versions(env, txn, users)
-            except Fenced:
-                for partition in next_offsets:
-                    self._claims.pop(partition, None)
-                raise
-            for partition, offset in offsets.items():
-                txn.put(_partition_key(partition), offset.to_bytes(8, "big"), db=env.offsets)
-            self._write(env, txn, users.values(), silent)
-            failpoint("in_transaction")
-        self._claims.update({partition: (offset,) for partition, offset in offsets.items()})
+        self._check_writable()
+        with self._writing:
+            with self._transaction() as (env, txn):
+                try:
+                    offsets = self._checked_offsets(env, txn, next_offsets)
+                    _check_versions(env, txn, users)
+                except Fenced:
+                    for partition in next_offsets:
+                        self._claims.pop(partition, None)
+                    raise
+                for partition, offset in offsets.items():
+                    txn.put(_partition_key(partition), offset.to_bytes(8, "big"), db=env.offsets)
+                self._write(env, txn, users.values(), silent)
+                failpoint("in_transaction")
+            self._claims.update({partition: (offset,) for partition, offset in offsets.items()})
 
     def forget(self, user_id: str) -> None:
         """See InterestStore."""
-        with self._transaction() as (env, txn):
+        self._check_writable()
+        with self._writing, self._transaction() as (env, txn):
             data = txn.get(user_id.encode(), db=env.states)
             if data is not None:
                 state = erased(record.unpack(data))
@@ -150,8 +153,7 @@ class LmdbStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Environment, Any]]:
-        self._check_writable()
-        with self._writing, self._used() as env:
+        with self._used() as env:
             if time.monotonic() - self._readers_checked_s > READER_CHECK_S:
                 # A reader that was killed keeps its slot, and with it every page freed since, until this.
                 env.lmdb.reader_check()

@@ -38,6 +38,7 @@ class RedisClient:
         shards: how many the store must have; None takes what it has, or 16 for a new one
         """
         self.address = without_credentials(url)
+        self._is_open = False
         self.is_cluster = "+cluster" in url.partition(":")[0]
         try:
             self.reads = self._connect(url, Retry(ExponentialBackoff(cap=0.1, base=0.02), 1))
@@ -45,6 +46,7 @@ class RedisClient:
             for info in self._infos():
                 check_server(self.address, info)
             self.shards = self._agree_on_shards(shards)
+            self._is_open = True
         except (ValueError, TypeError) as error:  # the client's words for a wrong port or an unknown option
             raise SettingsRejected(f"store URL {self.address}: {error}") from None
 
@@ -54,7 +56,9 @@ class RedisClient:
         try:
             yield
         except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
-            raise SettingsRejected(f"store {self.address}: {error}; give user and password in the URL") from None
+            problem = f"store {self.address}: {error}; give user and password in the URL"
+            # Refused at the start it is a mistake; later, perhaps a password being changed.
+            raise (StoreUnavailable if self._is_open else SettingsRejected)(problem) from None
         except (RedisError, RedisClusterException, OSError) as error:
             raise StoreUnavailable(f"store {self.address}: {type(error).__name__}: {error}") from None
 
