@@ -1,0 +1,96 @@
+"""Measures of a ranking, and intervals for their means.
+
+Score ties are averaged: an item tied with others counts as its expected gain over all orders of them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.integer]
+
+BOOTSTRAP_ROUNDS = 1000
+KL_SMOOTHING = 0.01
+
+
+def ndcg(ranked: Sequence[int], relevant: Rows, size: int) -> float:
+    """NDCG at `size` of one ranked list with binary relevance; 0 where nothing is relevant."""
+    discounts = _discounts(size)
+    wanted = set(relevant.tolist())
+    gain = sum(float(discounts[place]) for place, row in enumerate(ranked[:size]) if row in wanted)
+    ideal = float(discounts[: min(len(wanted), size)].sum())
+    return gain / ideal if ideal else 0.0
+
+
+def recall(ranked: Sequence[int], relevant: Rows, size: int) -> float:
+    """Share of what is relevant among the first `size`."""
+    wanted = set(relevant.tolist())
+    return len(wanted.intersection(ranked[:size])) / len(wanted) if wanted else 0.0
+
+
+def ndcg_of_scores(scores: Floats, relevant: Rows, size: int) -> float:
+    """NDCG at `size` of one ranking of all items, ties averaged. scores (n,)."""
+    discounts = np.r_[_discounts(size), 0.0]
+    sums = np.r_[0.0, np.cumsum(discounts[:size])]
+    gain = 0.0
+    for row in relevant.tolist():
+        above, level = int((scores > scores[row]).sum()), int((scores == scores[row]).sum())
+        gain += (sums[min(above + level, size)] - sums[min(above, size)]) / level
+    ideal = sums[min(len(relevant), size)]
+    return float(gain / ideal) if ideal else 0.0
+
+
+def recall_of_scores(scores: Floats, relevant: Rows, size: int) -> float:
+    """Expected share of what is relevant among the first `size`, ties averaged."""
+    found = 0.0
+    for row in relevant.tolist():
+        above, level = int((scores > scores[row]).sum()), int((scores == scores[row]).sum())
+        found += min(max(size - above, 0) / level, 1.0)
+    return found / len(relevant) if len(relevant) else 0.0
+
+
+def ndcg_of_vectors(queries: Floats, items: Floats, relevant: Sequence[Rows], size: int) -> float:
+    """Mean NDCG at `size` of scoring every item by its largest product with a user's queries (u, K, d)."""
+    found = []
+    for query, wanted in zip(queries, relevant, strict=True):
+        scores = items @ query[0]
+        for other in query[1:]:
+            np.maximum(scores, items @ other, out=scores)
+        found.append(ndcg_of_scores(scores, wanted, size))
+    return float(np.mean(found)) if found else 0.0
+
+
+def intra_list_distance(mixes: Floats) -> float:
+    """Mean of 1 - cosine over pairs of category vectors (k, T); an item without a category is far from all."""
+    norms = np.linalg.norm(mixes, axis=1, keepdims=True)
+    units = mixes / np.maximum(norms, 1e-12)
+    k = len(units)
+    if k < 2:
+        return 0.0
+    total = float(np.square(units.sum(axis=0)).sum() - np.square(units).sum())
+    return 1.0 - total / (k * (k - 1))
+
+
+def calibration_kl(target: Floats, mix: Floats) -> float:
+    """KL(target || mix), the mix smoothed by 1% of the target. Steck, RecSys 2018."""
+    known = target > 0
+    p, q = target[known].astype(np.float64), mix[known].astype(np.float64)
+    return float((p * np.log(p / ((1.0 - KL_SMOOTHING) * q + KL_SMOOTHING * p))).sum())
+
+
+def interval(values: Doubles, seed: int) -> tuple[float, float, float]:
+    """(mean, low, high): a 95% bootstrap interval over users."""
+    if not len(values):
+        return 0.0, 0.0, 0.0
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(BOOTSTRAP_ROUNDS)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(values.mean()), float(low), float(high)
+
+
+def _discounts(size: int) -> Doubles:
+    discounts: Doubles = 1.0 / np.log2(np.arange(2, size + 2))
+    return discounts

@@ -1,0 +1,64 @@
+"""What `plural-train` can be told: flags of these names in kebab-case, or PLURAL_<FIELD> in the environment."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Profile = Literal["full", "demo"]
+
+
+class HistorySettings(BaseModel):
+    """Where the history is and how it is learned from; what every subcommand takes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    interactions: Path = Field(
+        description="history: CSV, Parquet or JSON Lines; a file, a directory or a glob. Columns user_id, item_id, "
+        "timestamp, and if there are any action, value, event_id"
+    )
+    items: Path | None = Field(
+        None,
+        description="catalogue: item_id, and if there are any title, categories (list or a|b), text, brand, price, "
+        "available. Without it topics are learned clusters",
+    )
+    until: str | None = Field(None, description="learn from nothing later than this: ISO 8601, or epoch s or ms")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="the same seed gives the same metrics")
+    profile: Profile = Field("full", description="demo: fewer passes and fewer evaluated users, in a third of the time")
+
+
+class Effort(BaseModel):
+    """How much work a profile means."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epochs_max: int
+    patience: int = 1
+    windows_an_epoch_max: int
+    head_windows: int
+    stopping_users: int
+    weight_users: int
+    dial_users: int
+    evaluation_users: int
+
+
+EFFORTS: dict[str, Effort] = {
+    "full": Effort(
+        epochs_max=4,
+        windows_an_epoch_max=40_000,
+        head_windows=10_000,
+        stopping_users=600,
+        weight_users=800,
+        dial_users=400,
+        evaluation_users=3_000,
+    ),
+    "demo": Effort(
+        epochs_max=1,
+        windows_an_epoch_max=8_000,
+        head_windows=3_000,
+        stopping_users=200,
+        weight_users=250,
+        dial_users=100,
+        evaluation_users=400,
+    ),
+}
