@@ -79,6 +79,7 @@ def save(directory: Path, manifest: Manifest, arrays: BundleArrays, mf_model: by
     """Write a bundle as `directory`/<version> and name it in `directory`/CURRENT; returns its path.
 
     `manifest.version` and `manifest.files` are filled in here. A bundle of that version that is there already stays.
+    Raises BundleRejected, publishing nothing, for one that would be refused when read.
     """
     directory.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=directory))
@@ -90,15 +91,17 @@ def save(directory: Path, manifest: Manifest, arrays: BundleArrays, mf_model: by
         files = {name: file_entry(draft / name) for name in FILE_NAMES}
         version = _version(files, manifest)
         full = manifest.model_copy(update={"files": files, "version": version})
-        (draft / MANIFEST).write_text(sealed(full))
+        (draft / MANIFEST).write_text(sealed(json.loads(full.model_dump_json())))
         for name in (*FILE_NAMES, MANIFEST):
             sync(draft / name)
         draft.chmod(0o755)
         target = directory / version
-        if not target.exists():
+        if target.exists():
+            load(target)
+        else:
+            load(draft)
             draft.rename(target)
             sync(directory)
-        load(target)
         set_current(directory, version)
         return target
     finally:

@@ -74,9 +74,8 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry] = Field(default_factory=dict)
 
 
-def sealed(manifest: Manifest) -> str:
-    """The text of manifest.json: the manifest, and the hash of all that it says."""
-    said = json.loads(manifest.model_dump_json())
+def sealed(said: dict[str, Any]) -> str:
+    """The text of manifest.json: what a manifest says, in JSON's own types, and the hash of it."""
     return json.dumps({**said, SEAL: _seal(said)}, indent=1)
 
 
