@@ -13,6 +13,7 @@ from plural.v1 import recommendations_pb2
 
 from interests.bundle import Bundle
 from interests.errors import StoreUnavailable
+from ranking.slate import Slate
 from server import resume
 from server.metrics import LIVE_EVENT_AGE_S_MAX, Metrics
 from server.requests import Asked
@@ -37,6 +38,7 @@ class Feed:
         self._streams = streams
         self._push_interval_s_min = push_interval_ms_min / 1000.0
         self._metrics = metrics
+        self._turn = asyncio.Lock()
 
     async def follow(self, asked: Asked, token: str) -> AsyncGenerator[bytes, None]:
         """A slate now, and one for each later state that a wake-up tells of, at most one a push interval.
@@ -69,7 +71,7 @@ class Feed:
         shown = await asyncio.to_thread(_items_of, bundle, frozenset(hashes)) if hashes else set()
         with self._streams.open(asked.user_id) as slot:
             while not slot.draining:
-                slate = self._slates.make(await self._view(asked), asked.query, frozenset(shown))
+                slate = await self._chunk(asked, frozenset(shown))
                 if not slate.items:
                     return
                 shown.update(item.item_id for item in slate.items)
@@ -77,6 +79,14 @@ class Feed:
                 yield to_body(slate, asked.user_id) + _token_field(resume.write(resume.FEED, who, hashes))
         drain = recommendations_pb2.StreamRecommendationsResponse(drain=_drain())
         yield drain.SerializeToString() + _token_field(resume.write(resume.FEED, who, hashes))
+
+    async def _chunk(self, asked: Asked, shown: frozenset[str]) -> Slate:
+        """One chunk at a time, whoever asks: many eager readers wait for each other and not other calls for them."""
+        view = await self._view(asked)
+        async with self._turn:
+            slate = self._slates.make(view, asked.query, shown)
+            await asyncio.sleep(0)  # with the turn kept, so that the loop serves others before the next chunk
+        return slate
 
     async def _newest(self, asked: Asked, slot: Slot) -> Served | None:
         """The newest slate, however long the store is away; None once the server goes."""

@@ -31,6 +31,7 @@ from server.slates import Slates
 from server.states import Serving, States
 from server.streams import Streams
 
+QUIET_S = 0.25  # without a new call, callers have seen that the server goes
 FLUSH_S = 0.1  # from a handler's end until its status has left
 
 log = logging.getLogger("server")
@@ -74,17 +75,13 @@ async def running(settings: ServerSettings) -> AsyncIterator[int]:
 async def _drain(
     server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, streams: Streams, shell: Shell, drain_s: float
 ) -> None:
-    """Tell balancers and streams, let every running call finish, then stop; `drain_s` at most for all of it."""
+    """Tell balancers and streams, go on serving until the callers have left, then stop; `drain_s` at most."""
     deadline_s = time.monotonic() + drain_s
     goodbye = asyncio.ensure_future(health_servicer.enter_graceful_shutdown())  # a watcher who never reads blocks it
     streams.drain()
-    await streams.wait_empty(deadline_s - time.monotonic())
-    stopping = asyncio.ensure_future(server.stop(max(deadline_s - time.monotonic(), 0.0)))
-    await shell.wait_idle(deadline_s - time.monotonic())
-    # What is open now are calls to the health service, whose watchers never end by themselves.
-    await asyncio.sleep(FLUSH_S)
-    await server.stop(0)
-    await stopping
+    await shell.wait_quiet(min(QUIET_S, drain_s / 20), deadline_s)
+    # What is open now will not end by itself: watchers of the health service, streams that nobody reads.
+    await server.stop(FLUSH_S)
     goodbye.cancel()
 
 

@@ -53,7 +53,7 @@ class EmbeddedRecorder:
         self,
         event_log: EventLog,
         store: InterestStore,
-        encoder: Encoder,
+        encoder: Encoder | None,
         metrics: Metrics,
         now_ms: Callable[[], int],
         rows_pending_max: int = PENDING_ROWS_MAX,

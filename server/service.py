@@ -115,7 +115,7 @@ class Shell:
     def __init__(self, metrics: Metrics, call_s_max: float) -> None:
         self._metrics = metrics
         self._call_s_max = call_s_max
-        self._calls = 0
+        self._calls = self._begun = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -131,10 +131,18 @@ class Shell:
                     handlers[method.name] = grpc.unary_unary_rpc_method_handler(self._unary(method.name, call))
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
-    async def wait_idle(self, seconds: float) -> None:
-        """Until no call is running, streams included, or the time is up."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), max(seconds, 0.0))
+    async def wait_quiet(self, quiet_s: float, deadline_s: float) -> None:
+        """Until no call, streams included, is running or has begun for `quiet_s`; not beyond `deadline_s` (monotonic).
+
+        A call that arrives while the server stops is cut off, so callers need time to see that it is going.
+        """
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            begun = self._begun
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), left_s)
+            await asyncio.sleep(min(quiet_s, left_s))
+            if self._begun == begun and self._idle.is_set():
+                return
 
     def _unary(self, name: str, call: Unary) -> Any:
         latency_s = self._metrics.latency_s.labels(name)
@@ -170,6 +178,7 @@ class Shell:
     def _running(self, name: str) -> Iterator["_Running"]:
         running = _Running(name)
         self._calls += 1
+        self._begun += 1
         self._idle.clear()
         try:
             yield running

@@ -72,7 +72,9 @@ class ServerSettings(BaseSettings):
     streams_per_user_max: int = Field(20, ge=1, description="streams open at one time for one user")
     push_interval_ms_min: float = Field(50.0, ge=0, le=60_000, description="least time between two pushes of a stream")
     call_s_max: float = Field(10.0, gt=0, le=3600, description="longest that any unary call may take")
-    drain_s: float = Field(10.0, ge=0, le=3600, description="how long running calls may finish after SIGTERM")
+    drain_s: float = Field(
+        10.0, ge=0, le=3600, description="after SIGTERM: at most so long for calls to finish and callers to leave"
+    )
     cache_mib: int = Field(256, ge=0, description="memory for slates that may be asked for again")
     device: Literal["cpu", "gpu", "auto"] = Field("cpu", description="where the encoder runs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")

@@ -7,7 +7,7 @@ for its client looks at the newest state then. So a slow reader costs a flag, ge
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from server.errors import LimitReached
 from server.metrics import Metrics
@@ -65,8 +65,6 @@ class Streams:
         self._draining: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._slots: dict[str, set[Slot]] = {}
         self._count = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     def __len__(self) -> int:
         return self._count
@@ -109,15 +107,6 @@ class Streams:
             for slot in slots:
                 slot.wake()
 
-    async def wait_empty(self, seconds: float) -> None:
-        """Until no stream is open, or the time is up."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), max(seconds, 0.0))
-
     def _set_count(self, count: int) -> None:
         self._count = count
-        if count:
-            self._empty.clear()
-        else:
-            self._empty.set()
         self._metrics.streams.set(count)

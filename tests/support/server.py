@@ -1,9 +1,13 @@
 """A whole server in this process, on a free port of loopback, and clients of it."""
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +21,9 @@ from tests.support import tiny_bundle
 WAIT_S = 10.0
 """How long a test waits for what must happen: liveness, never speed."""
 
+SMALL_WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_535))
+"""Options of a client that takes 64 KiB before it reads; by default its library takes megabytes."""
+
 
 class Client(NamedTuple):
     """Both services of one server."""
@@ -27,14 +34,19 @@ class Client(NamedTuple):
 
 
 def settings(directory: Path, **changes: Any) -> ServerSettings:
-    """Settings of a server that keeps everything in `directory`; its bundle is made there."""
-    bundle = directory / "bundle"
-    if not bundle.exists():
-        tiny_bundle.write(bundle)
-    said = {"listen": "127.0.0.1:0", "bundle": bundle, "store": f"lmdb:{directory / 'store'}?map_gib=1"}
+    """Settings of a server that keeps everything in `directory`, but for its bundle, which the tests share."""
+    said = {"listen": "127.0.0.1:0", "bundle": shared_bundle(), "store": f"lmdb:{directory / 'store'}?map_gib=1"}
     if "brokers" not in changes:
         said["log"] = directory / "interactions.jsonl"
-    return ServerSettings(**(said | {"push_interval_ms_min": 0.0, "drain_s": 5.0} | changes))
+    return ServerSettings(**(said | {"push_interval_ms_min": 0.0, "drain_s": 1.0} | changes))
+
+
+@cache
+def shared_bundle() -> Path:
+    """A tiny bundle, made once a session; nothing ever changes it."""
+    directory = Path(tempfile.mkdtemp(prefix="plural-bundle-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return tiny_bundle.write(directory)
 
 
 @asynccontextmanager
