@@ -13,6 +13,8 @@ from ranking.filter import permitted
 from ranking.query import Query
 from ranking.score import relevance
 
+RELEVANCE_MAX = float(np.finfo(np.float32).max)
+
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
@@ -57,7 +59,7 @@ def _check(candidates: Sequence[tuple[str, float | None]]) -> None:
         seen.add(item_id)
         if (score is None) != (candidates[0][1] is None):
             raise InvalidRequest(f"candidates[{place}].relevance", "is set for some only; set it for all or for none")
-        if score is not None and not abs(score) <= np.finfo(np.float32).max:
+        if score is not None and not abs(score) <= RELEVANCE_MAX:
             raise InvalidRequest(f"candidates[{place}].relevance", f"is {score}; give a finite number")
 
 

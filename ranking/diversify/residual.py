@@ -33,7 +33,6 @@ class Residual:
             return
         basis = self._basis[: self._rank]
         new = self._vectors[place] - basis.T @ (basis @ self._vectors[place])
-        new -= basis.T @ (basis @ new)  # twice is enough: float32 loses orthogonality in the first pass
         length = float(np.linalg.norm(new))
         if length * length <= EPSILON:
             return

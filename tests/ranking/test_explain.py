@@ -102,15 +102,18 @@ def test_each_source_has_the_causes_it_promises():
             assert each.interest is None
 
 
-def test_an_item_of_an_interest_is_explained_by_its_nearest_item_of_that_interest(bundle, ranker, person: Person):
-    acts = [(item(0, n), Action.PURCHASE) for n in range(4)] + [(item(3, 1), Action.PURCHASE)]
-    user = person(acts)
+def test_an_item_of_an_interest_is_explained_by_its_nearest_items_of_that_interest(bundle, ranker, person: Person):
+    user = person([(item(topic, n), Action.PURCHASE) for topic in (0, 3) for n in range(5)])
+    rows = [bundle.row_of[item(topic, 0)] for topic in (0, 3)]
+    user = with_interests(user, rows, [0.6, 0.4], bundle)
     slate = ranker.recommend(user, Query(size=60, diversity=0.0))
     explained = [each for each in slate.items if each.source is Source.INTEREST and each.topic == "topic-3"]
+    vectors, row_of = bundle.arrays.item_vectors, bundle.row_of
     assert explained
     for each in explained:
+        likeness = [float(vectors[row_of[item(3, n)]] @ vectors[row_of[each.item_id]]) for n in range(5)]
         assert each.interest == 1
-        assert each.causes[0].item_id == item(3, 1)
+        assert each.causes[0].item_id == item(3, int(np.argmax(likeness)))
 
 
 def _links(bundle, cause, item_id):

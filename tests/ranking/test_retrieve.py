@@ -68,6 +68,9 @@ def test_what_the_user_had_is_a_repeat_however_it_was_found(shop, retriever):
     found = retriever.retrieve(user, COUNT)
     assert set(by_source(found, Source.REPEAT)) == set(found.rows) & set(user.item_rows.tolist())
     assert len(by_source(found, Source.REPEAT)) > 20
+    nothing_else = np.zeros(shop.manifest.item_count, dtype=np.bool_)
+    nothing_else[user.item_rows] = shop.arrays.available[user.item_rows]
+    assert set(retriever.retrieve(user, COUNT, nothing_else).sources) == {Source.REPEAT}
 
 
 def test_new_items_get_a_place(shop, retriever):

@@ -56,15 +56,23 @@ def test_a_cold_user_is_scored_by_recent_popularity(bundle, cold):
 
 
 def test_what_follows_the_latest_items_pulls_more_than_what_followed_old_ones(bundle, person):
-    acts = [(item(0, 0), Action.PURCHASE)] + [(item(3, n), Action.PURCHASE) for n in range(6)]
-    transition = signals(bundle, person(acts), everything(bundle))[:, COLUMN["transition"]]
+    user = person([(item(0, 0), Action.PURCHASE), (item(3, 0), Action.PURCHASE)])  # ten minutes apart
+    transition = signals(bundle, user, everything(bundle))[:, COLUMN["transition"]]
     assert transition[bundle.row_of[item(3, 1)]] > transition[bundle.row_of[item(0, 1)]] > 0
 
 
-def test_a_purchase_asks_louder_for_its_neighbours_than_a_view(bundle, person):
-    both = person([(item(1, 5), Action.VIEW), (item(4, 5), Action.PURCHASE)])
-    neighbour = signals(bundle, both, everything(bundle))[:, COLUMN["neighbour"]]
-    assert neighbour[bundle.row_of[item(4, 0)]] > neighbour[bundle.row_of[item(1, 0)]] > 0
+def test_an_old_purchase_pulls_less_by_the_half_life_of_the_query(bundle, person):
+    user = person([(item(0, 0), Action.PURCHASE), (item(3, 0), Action.PURCHASE)])
+    early = replace(user, recent_times_ms=user.recent_times_ms - np.array([14 * 86_400_000, 0]))  # two half-lives
+    pulls = [signals(bundle, each, everything(bundle))[:, COLUMN["transition"]] for each in (user, early)]
+    place = bundle.row_of[item(0, 1)]
+    assert pulls[1][place] == pytest.approx(pulls[0][place] / 4, rel=0.01)
+
+
+def test_a_purchase_pulls_harder_than_a_later_view(bundle, person):
+    user = person([(item(4, 5), Action.PURCHASE), (item(1, 5), Action.VIEW)])
+    transition = signals(bundle, user, everything(bundle))[:, COLUMN["transition"]]
+    assert transition[bundle.row_of[item(4, 0)]] > transition[bundle.row_of[item(1, 0)]] > 0
 
 
 def test_repeat_is_one_for_the_item_had_most_and_zero_for_what_was_never_had(bundle, person):
