@@ -26,7 +26,7 @@ def item(topic: int, number: int) -> str:
 
 def write(directory: Path, seed: int = 0, **manifest: Any) -> Path:
     """Write the bundle; keyword arguments replace fields of its manifest. Returns the bundle's own directory."""
-    said = _manifest() | manifest
+    said = _manifest(seed) | manifest
     return bundles.save(directory, Manifest(**said), arrays(seed), mf_model(), encoder_model())
 
 
@@ -130,8 +130,8 @@ def _model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: d
     return bytes(model.SerializeToString())
 
 
-def _manifest() -> dict[str, Any]:
-    made = arrays()
+def _manifest(seed: int = 0) -> dict[str, Any]:
+    made = arrays(seed)
     rows = [0, 21]
     both = made.item_vectors[rows]
     mean = both.sum(0) / np.linalg.norm(both.sum(0))
