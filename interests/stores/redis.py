@@ -2,7 +2,10 @@
 
 Users are spread over a fixed number of shards, each with its own states, offsets and change log, and written by one
 script. Every put moves its offsets in every shard, so that an idle shard does not hold a partition back; a partition
-stands where its hindmost shard stands. A server that lost acknowledged writes shows it by its offsets: the next put is
+stands where its hindmost shard stands.
+
+Durable as far as the server's append-only file is: with `everysec` a machine that dies takes up to a second of
+acknowledged writes with it. A server that lost acknowledged writes shows it by its offsets: the next put is
 fenced, and claiming says from where to read the log again. What `forget` erases stays in the append-only file until
 the server rewrites it (`BGREWRITEAOF`).
 """

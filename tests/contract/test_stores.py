@@ -12,9 +12,12 @@ from interests.apply import apply
 from interests.errors import Fenced, StoreError
 from interests.events import Action, LogEntry, LogPartition
 from interests.state import InterestState, InterestVectors, to_bytes
+from interests.stores import open_store
 from interests.stores.base import Change, Changes, InterestStore
+from interests.stores.redis import RedisStore
 from tests.contract.conftest import Backend
 from tests.support.entries import LOG, bits, did, erased_at, random_log, replayed
+from tests.support.redis_server import RedisServer
 
 OTHER = LogPartition("test-log", 1)
 WAIT_S = 10.0  # a deadline for liveness, far above what any store needs
@@ -406,6 +409,28 @@ def test_writers_of_different_partitions_do_not_disturb_each_other(backend: Back
         assert everything(backend.open(), entries) == bits(replayed(entries))
 
 
+def test_one_handle_may_be_used_from_several_threads(store: InterestStore) -> None:
+    logs = {partition: _log_of(partition) for partition in (LOG, OTHER)}
+    store.claim(logs)
+    problems: list[BaseException] = []
+
+    def write(partition: LogPartition) -> None:
+        try:
+            for entry in logs[partition]:
+                apply([entry], {partition: entry.offset + 1}, store)
+        except BaseException as error:
+            problems.append(error)
+
+    writers = [threading.Thread(target=write, args=(partition,)) for partition in logs]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(WAIT_S)
+    assert problems == []
+    for entries in logs.values():
+        assert everything(store, entries) == bits(replayed(entries))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_writers_that_take_over_from_each_other_at_any_time_lose_and_double_nothing(
     backend: Backend, seed: int
@@ -435,6 +460,14 @@ def test_an_erasure_in_the_log_erases_and_a_replay_keeps_it_so(store: InterestSt
     assert not tombstone.memories
     apply(entries, {LOG: 2}, store)
     assert store.get(["ada"])["ada"] == tombstone
+
+
+@pytest.mark.redis
+def test_a_cluster_is_opened_by_its_url(cluster: RedisServer) -> None:
+    store = open_store(cluster.url)
+    assert isinstance(store, RedisStore)
+    assert store.claim([LOG]).keys() == {LOG}
+    store.close()
 
 
 def _log_of(partition: LogPartition) -> list[LogEntry]:

@@ -1,5 +1,6 @@
 """From states to vectors with a real ONNX Runtime, and which models are refused."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ def user(*item_ids: str, action: Action = Action.LIKE) -> InterestState:
 
 
 def crowd(count: int) -> list[InterestState]:
-    rng = np.random.default_rng(0)
+    rng = random.Random(0)
     return [
-        user(*(item(rng.integers(TOPICS), rng.integers(ITEMS_A_TOPIC)) for _ in range(rng.integers(1, 60))))
+        user(*(item(rng.randrange(TOPICS), rng.randrange(ITEMS_A_TOPIC)) for _ in range(rng.randint(1, 60))))
         for _ in range(count)
     ]
 

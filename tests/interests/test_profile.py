@@ -100,7 +100,7 @@ def test_ages_count_from_the_last_event_and_not_from_any_clock(bundle: Bundle) -
     def anchor(shift_ms: int) -> list[float]:
         first = did("ada", 0, item(0, 1), Action.VIEW, time_ms=START_MS - 400 * DAY_MS - shift_ms)
         second = did("ada", 1, item(1, 1), Action.LIKE, time_ms=START_MS - 300 * DAY_MS - shift_ms)
-        return read(bundle, first, second).anchor.tolist()
+        return [float(share) for share in read(bundle, first, second).anchor]
 
     assert anchor(0) == pytest.approx(anchor(1000 * DAY_MS))
 
