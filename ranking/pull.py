@@ -76,6 +76,7 @@ def _recent_weights(profile: Profile, half_life_days: float, rank_half_life: flo
     ranks = len(moments) - 1 - moment
     weights: Floats = np.exp2(-ages_days / half_life_days - ranks / rank_half_life).astype(np.float32)
     weights *= STRENGTH_OF_ACTION[profile.recent_actions]
+    weights[np.isin(profile.recent_rows, profile.blocked_rows)] = 0.0  # bought, then disliked: it asks for nothing
     return weights
 
 

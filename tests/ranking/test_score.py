@@ -8,7 +8,7 @@ import pytest
 from interests.bundle import Bundle
 from interests.events import Action
 from ranking.score import SIGNALS, relevance, signals
-from tests.support.tiny_bundle import item
+from tests.support.tiny_bundle import ITEMS_A_TOPIC, item
 
 COLUMN = {name: place for place, name in enumerate(SIGNALS)}
 
@@ -19,6 +19,10 @@ def with_weights(bundle: Bundle, **weights: float) -> Bundle:
 
 def everything(bundle: Bundle) -> np.ndarray:
     return np.arange(bundle.manifest.item_count)
+
+
+def rows_of_topic(topic: int) -> slice:
+    return slice(topic * ITEMS_A_TOPIC, (topic + 1) * ITEMS_A_TOPIC)
 
 
 def test_relevance_is_the_weighted_sum_of_the_signals(bundle, ada):
@@ -73,6 +77,14 @@ def test_a_purchase_pulls_harder_than_a_later_view(bundle, person):
     user = person([(item(4, 5), Action.PURCHASE), (item(1, 5), Action.VIEW)])
     transition = signals(bundle, user, everything(bundle))[:, COLUMN["transition"]]
     assert transition[bundle.row_of[item(4, 0)]] > transition[bundle.row_of[item(1, 0)]] > 0
+
+
+def test_what_was_bought_and_then_disliked_asks_for_nothing(bundle, person):
+    acts = [(item(4, 5), Action.PURCHASE), (item(1, 5), Action.PURCHASE), (item(4, 5), Action.DISLIKE)]
+    found = signals(bundle, person(acts), everything(bundle))
+    for name in ("transition", "neighbour", "repeat"):
+        assert found[rows_of_topic(1), COLUMN[name]].any()
+        assert not found[rows_of_topic(4), COLUMN[name]].any()
 
 
 def test_repeat_is_one_for_the_item_had_most_and_zero_for_what_was_never_had(bundle, person):
