@@ -11,7 +11,7 @@
 
 Each is roughly in [0, 1] for every user, so weights learned on some users hold for others, and none depends on which
 other rows are scored: ranking everything and ranking candidates give an item the same score. A user of whom the
-bundle knows nothing is scored by recent popularity alone.
+bundle knows nothing, or a bundle that learned no weights, is scored by recent popularity alone.
 Pure. Fold-in factors: Hu, Koren, Volinsky, ICDM 2008. Maximum over interests: Weston, Weiss, Yee, RecSys 2013.
 """
 
@@ -33,10 +33,10 @@ Rows = npt.NDArray[np.integer]
 
 def relevance(bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None = None) -> Floats:
     """The weighted sum of the signals of each row, (n,) float32. Signals without a weight are not computed."""
-    if profile.is_cold:
-        return np.array(bundle.arrays.recent_popularity[rows])
     weights = bundle.manifest.signal_weights
     names = [name for name in SIGNALS if weights.get(name, 0.0)]
+    if profile.is_cold or not names:
+        return np.array(bundle.arrays.recent_popularity[rows])
     total = np.zeros(len(rows), dtype=np.float32)
     for name, column in zip(names, _columns(names, bundle, profile, rows, pulled), strict=True):
         total += np.float32(weights[name]) * column

@@ -58,6 +58,15 @@ def test_a_slate_says_whose_it_is_and_what_it_was_made_with(bundle, ranker, ada)
     assert slate.calibration_kl >= 0
 
 
+def test_a_slate_names_at_most_sixteen_topics_largest_first():
+    shop = catalogue()
+    slate = Ranker(shop).recommend(someone(shop, 1), Query(size=100))
+    for mix in (slate.mix, slate.target_mix):
+        shares = [share for _, share in mix]
+        assert len(mix) == 16
+        assert shares == sorted(shares, reverse=True)
+
+
 def test_without_diversity_the_most_relevant_candidates_come_in_order():
     shop = catalogue()
     for seed in range(5):

@@ -59,6 +59,12 @@ def test_a_cold_user_is_scored_by_recent_popularity(bundle, cold):
     )
 
 
+def test_a_bundle_that_learned_no_weights_ranks_by_recent_popularity(bundle, ada):
+    rows = np.array([60, 0, 19])
+    for nothing in (with_weights(bundle), with_weights(bundle, interest=0.0)):
+        assert relevance(nothing, ada, rows) == pytest.approx(bundle.arrays.recent_popularity[rows])
+
+
 def test_what_follows_the_latest_items_pulls_more_than_what_followed_old_ones(bundle, person):
     user = person([(item(0, 0), Action.PURCHASE), (item(3, 0), Action.PURCHASE)])  # ten minutes apart
     transition = signals(bundle, user, everything(bundle))[:, COLUMN["transition"]]
