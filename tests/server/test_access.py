@@ -12,9 +12,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from plural.v1 import interests_pb2, recommendations_pb2
 
 from server.parts import running
-from tests.server.test_bad_requests import REQUESTS
 from tests.support.certificates import Signed, authority, signed_by
-from tests.support.server import Client, client_of, connect, event, read, record, serving, settings
+from tests.support.server import REQUESTS, Client, client_of, connect, event, read, record, serving, settings
 
 TOKEN = "correct-horse-battery-staple"
 GOOD: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from plural.v1 import interests_pb2, recommendations_pb2
 
-from tests.support.server import Client, event, read, record, serving
+from tests.support.server import REQUESTS, Client, event, read, record, serving
 
 LONG = "x" * 257
 MANY = [str(number) for number in range(1001)]
@@ -102,16 +102,6 @@ ROWS: dict[str, list[tuple[dict[str, Any], str, str]]] = {
     ],
     "GetInterests": WHO,
     "ForgetUser": WHO,
-}
-REQUESTS = {
-    "Recommend": recommendations_pb2.RecommendRequest,
-    "StreamRecommendations": recommendations_pb2.StreamRecommendationsRequest,
-    "Follow": recommendations_pb2.FollowRequest,
-    "Similar": recommendations_pb2.SimilarRequest,
-    "Rerank": recommendations_pb2.RerankRequest,
-    "RecordInteractions": interests_pb2.RecordInteractionsRequest,
-    "GetInterests": interests_pb2.GetInterestsRequest,
-    "ForgetUser": interests_pb2.ForgetUserRequest,
 }
 
 

@@ -15,8 +15,8 @@ from server.cache import SlateCache
 from server.metrics import Metrics
 from server.slates import Slates
 from server.states import Serving, States
-from tests.server.test_record import act, recorder
 from tests.support import tiny_bundle
+from tests.support.recording import act, recorder
 from tests.support.server import shared_bundle
 
 QUERY, OTHER = Query(), Query(size=7)

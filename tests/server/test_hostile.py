@@ -11,8 +11,7 @@ import grpc
 from plural.v1 import recommendations_pb2
 
 from server.parts import running
-from tests.server.test_bad_requests import REQUESTS
-from tests.support.server import Client, connect, settings
+from tests.support.server import REQUESTS, Client, connect, settings
 
 SEED = 20_261_124
 METHODS = {

@@ -12,9 +12,8 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from plural.v1 import events_pb2, interests_pb2
 
-from tests.server.test_store_away import refused_for_now
 from tests.support.kafka_broker import Broker
-from tests.support.server import Client, event, record, serving
+from tests.support.server import Client, event, record, refused_for_now, serving
 
 READ_S = 20.0
 

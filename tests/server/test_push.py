@@ -2,31 +2,26 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from plural.v1 import interests_pb2, recommendations_pb2
 
 from server.parts import running
-from tests.support.server import SMALL_WINDOW, Client, connect, event, read, record, serving, settings, until
+from tests.support.server import (
+    SMALL_WINDOW,
+    Client,
+    connect,
+    event,
+    follow,
+    is_quiet,
+    read,
+    record,
+    serving,
+    settings,
+    until,
+)
 from tests.support.tiny_bundle import item
-
-QUIET_S = 0.4
-"""Longer than a push takes here by far: what has not come by then is not coming."""
-
-
-def follow(client: Client, user_id: str, **fields: Any) -> Any:
-    return client.recommendations.Follow(recommendations_pb2.FollowRequest(user_id=user_id, **fields))
-
-
-async def is_quiet(*streams: Any) -> bool:
-    """True where no message comes. A read that was given up is lost, so this is the last look at these streams."""
-    reads = [asyncio.ensure_future(stream.read()) for stream in streams]
-    done, pending = await asyncio.wait(reads, timeout=QUIET_S)
-    for one in pending:
-        one.cancel()
-    return not done
 
 
 async def test_an_event_changes_its_users_slate_and_nobody_elses(tmp_path: Path) -> None:

@@ -14,22 +14,15 @@ import pytest
 from plural.v1 import interests_pb2
 
 from interests.errors import Fenced, SettingsRejected, StoreCorrupt, StoreUnavailable
-from interests.events import Action, Interaction, LogPartition
+from interests.events import Action, LogPartition
 from interests.history import read_interactions, to_interactions
 from interests.state import InterestState
 from interests.stores.memory import MemoryStore
 from server.errors import LimitReached
 from server.event_log import EventLog, erasure_row, interaction_row
-from server.metrics import Metrics
-from server.record import EmbeddedRecorder
-from tests.server.test_shutdown import flags, program
+from tests.support.recording import NOW_MS, act, recorder
 from tests.support.server import WAIT_S, Client, connect, event, record, serving
-
-NOW_MS = 1_800_000_000_000
-
-
-def act(user_id: str, item_id: str, **fields: Any) -> Interaction:
-    return Interaction(user_id, item_id, fields.pop("action", Action.CLICK), **fields)
+from tests.support.server_program import flags, program
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -59,13 +52,6 @@ class Refusing(MemoryStore):
             self.claims_refused -= 1
             raise StoreUnavailable("away")
         return super().claim(partitions)
-
-
-def recorder(path: Path, store: MemoryStore, **limits: Any) -> EmbeddedRecorder:
-    """A recorder without an encoder, whose clock stands still."""
-    made = EmbeddedRecorder(EventLog(path), store, None, Metrics(), lambda: NOW_MS, **limits)
-    made.start()
-    return made
 
 
 def count(store: MemoryStore, user_id: str) -> int:

@@ -5,12 +5,10 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from plural.v1 import interests_pb2, recommendations_pb2
 
 from tests.support.redis_server import RedisServer
-from tests.support.server import Client, event, read, record, serving, until
+from tests.support.server import Client, event, read, record, refused_for_now, serving, until
 from tests.support.tiny_bundle import item
 
 pytestmark = pytest.mark.redis
@@ -18,20 +16,6 @@ pytestmark = pytest.mark.redis
 
 def ask(client: Client, user_id: str, size: int = 20) -> Any:
     return client.recommendations.Recommend(recommendations_pb2.RecommendRequest(user_id=user_id, size=size))
-
-
-async def refused_for_now(call: Any) -> bool:
-    """True where a call is UNAVAILABLE with a RetryInfo; an error of another kind is raised."""
-    try:
-        await call
-    except grpc.aio.AioRpcError as error:
-        assert error.code() is grpc.StatusCode.UNAVAILABLE, error
-        details = rpc_status.from_call(error)
-        assert details is not None
-        retry = error_details_pb2.RetryInfo()
-        assert details.details[0].Unpack(retry) and retry.retry_delay.ToMilliseconds() > 0
-        return True
-    return False
 
 
 async def test_while_the_store_is_away_known_users_are_served_and_others_told_to_come_back(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
-from plural.v1 import events_pb2, interests_pb2, interests_pb2_grpc, recommendations_pb2_grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from plural.v1 import (
+    events_pb2,
+    interests_pb2,
+    interests_pb2_grpc,
+    recommendations_pb2,
+    recommendations_pb2_grpc,
+)
 
 from server.parts import running
 from server.settings import ServerSettings
@@ -23,6 +31,22 @@ WAIT_S = 10.0
 
 SMALL_WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_535))
 """Options of a client that takes 64 KiB before it reads; by default its library takes megabytes."""
+
+
+QUIET_S = 0.4
+"""Longer than a push takes here by far: what has not come by then is not coming."""
+
+REQUESTS = {
+    "Recommend": recommendations_pb2.RecommendRequest,
+    "StreamRecommendations": recommendations_pb2.StreamRecommendationsRequest,
+    "Follow": recommendations_pb2.FollowRequest,
+    "Similar": recommendations_pb2.SimilarRequest,
+    "Rerank": recommendations_pb2.RerankRequest,
+    "RecordInteractions": interests_pb2.RecordInteractionsRequest,
+    "GetInterests": interests_pb2.GetInterestsRequest,
+    "ForgetUser": interests_pb2.ForgetUserRequest,
+}
+"""The request of each method."""
 
 
 class Client(NamedTuple):
@@ -96,3 +120,31 @@ async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], wait_
             return
         assert time.monotonic() < deadline_s, "waited in vain"
         await asyncio.sleep(0.01)
+
+
+def follow(client: Client, user_id: str, **fields: Any) -> Any:
+    """A stream of one user's slates."""
+    return client.recommendations.Follow(recommendations_pb2.FollowRequest(user_id=user_id, **fields))
+
+
+async def is_quiet(*streams: Any) -> bool:
+    """True where no message comes. A read that was given up is lost, so this is the last look at these streams."""
+    reads = [asyncio.ensure_future(stream.read()) for stream in streams]
+    done, pending = await asyncio.wait(reads, timeout=QUIET_S)
+    for one in pending:
+        one.cancel()
+    return not done
+
+
+async def refused_for_now(call: Any) -> bool:
+    """True where a call is UNAVAILABLE with a RetryInfo; an error of another kind is raised."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.UNAVAILABLE, error
+        details = rpc_status.from_call(error)
+        assert details is not None
+        retry = error_details_pb2.RetryInfo()
+        assert details.details[0].Unpack(retry) and retry.retry_delay.ToMilliseconds() > 0
+        return True
+    return False
