@@ -58,7 +58,9 @@ class KafkaDeadLetters:
     omitted-bytes where the broker refused the value for its size.
     """
 
-    def __init__(self, broker: Broker, topic: str, source_topic: str) -> None:
+    def __init__(self, broker: Broker, topic: str, source_topic: str, timeout_s: float = WRITE_TIMEOUT_S) -> None:
+        """Needs no broker yet. A write gives up after `timeout_s`, or twice that."""
+        self._timeout_s = timeout_s
         self._broker, self._topic, self._source_topic = broker, topic, source_topic
         self._producer: KafkaProducer | None = None
 
@@ -66,18 +68,23 @@ class KafkaDeadLetters:
         try:
             producer = self._connected()
             sent = [(letter, self._send(producer, letter, letter.record.value)) for letter in letters]
-            producer.flush(timeout=WRITE_TIMEOUT_S)
+            producer.flush(timeout=self._timeout_s)
             for letter, future in sent:
                 self._settle(producer, letter, future)
         except KafkaError as error:
+            self._disconnect()  # after some errors a producer refuses all that follows
             raise BrokerUnavailable(
                 f"the dead-letter topic {self._topic} cannot be written ({type(error).__name__}); "
                 f"see that the broker is up, and that the topic exists and may be written"
             ) from None
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close(timeout=WRITE_TIMEOUT_S)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close(timeout=1.0)
 
     def _connected(self) -> KafkaProducer:
         # Most consumers never meet a bad record: they need no second connection.
@@ -85,10 +92,12 @@ class KafkaDeadLetters:
             self._producer = KafkaProducer(
                 **self._broker.options(),
                 acks="all",
+                # A copy does no harm here, and an idempotent producer is of no more use after a refusal.
+                enable_idempotence=False,
                 linger_ms=0,
-                max_block_ms=int(WRITE_TIMEOUT_S * 1000),
-                request_timeout_ms=int(WRITE_TIMEOUT_S * 500),
-                delivery_timeout_ms=int(WRITE_TIMEOUT_S * 1000),
+                max_block_ms=int(self._timeout_s * 1000),
+                request_timeout_ms=int(self._timeout_s * 500),
+                delivery_timeout_ms=int(self._timeout_s * 1000),
                 # The broker is the judge of sizes; a record that passed it once grows by these headers.
                 max_request_size=16 * 1024 * 1024,
             )
@@ -96,11 +105,11 @@ class KafkaDeadLetters:
 
     def _settle(self, producer: KafkaProducer, letter: DeadLetter, future: object) -> None:
         try:
-            future.get(timeout=WRITE_TIMEOUT_S)  # type: ignore[attr-defined]
+            future.get(timeout=self._timeout_s)  # type: ignore[attr-defined]
         except MessageSizeTooLargeError:
             # Refused for its size, it would be refused for ever: keep all but the value.
             without = self._send(producer, letter, None)
-            without.get(timeout=WRITE_TIMEOUT_S)  # type: ignore[attr-defined]
+            without.get(timeout=self._timeout_s)  # type: ignore[attr-defined]
 
     def _send(self, producer: KafkaProducer, letter: DeadLetter, value: bytes | Interaction | None) -> object:
         record = letter.record

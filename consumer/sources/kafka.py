@@ -21,7 +21,7 @@ from kafka.errors import (
     SaslAuthenticationFailedError,
 )
 from kafka.net.compat import KafkaNetClient
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from consumer.broker import Broker
 from consumer.sources.base import Batch, Bounds, Record
@@ -36,6 +36,8 @@ MISSING_TOPIC_LOG_S = 30.0
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 PARTITION_FETCH_BYTES_MAX = 1024 * 1024
 NO_ID = 0
+MEMBER_S_MAX = 120.0
+REBALANCE_S_MAX = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class KafkaSource:
         self._cut_off: dict[int, int] = {}
         self._committed: dict[LogPartition, int] = {}
         self._id_seen_s = self._missing_logged_s = float("-inf")
+        self._member_s = 0.0
 
     def poll(self, records_max: int, timeout_s: float) -> Batch:
         """See Source."""
@@ -68,6 +71,7 @@ class KafkaSource:
             out_of_range = self._out_of_range(error)
         except KafkaError as error:
             raise BrokerUnavailable(self._says(error)) from None
+        self._see_membership(consumer)
         if found or out_of_range:
             self._see_id(fresh=bool(out_of_range))
         recreated = self._follow_id()
@@ -139,15 +143,18 @@ class KafkaSource:
 
     def close(self) -> None:
         """See Source."""
-        if self._consumer is None:
-            return
-        consumer, self._consumer = self._consumer, None
         ours = {p: offset for p, offset in self._committed.items() if p in self.assignment()}
-        with contextlib.suppress(KafkaError):
-            if ours:
-                consumer.commit(self._offsets(ours), timeout_ms=CLOSE_TIMEOUT_S * 1000)
-        with contextlib.suppress(KafkaError):
-            consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_S * 1000)
+        if self._consumer is not None and ours:
+            with contextlib.suppress(KafkaError):
+                self._consumer.commit(self._offsets(ours), timeout_ms=CLOSE_TIMEOUT_S * 1000)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with contextlib.suppress(KafkaError):
+                consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_S * 1000)
+        self._moves.take()
         self._assigned, self._moving = frozenset(), set()
 
     def _connect(self) -> KafkaConsumer:
@@ -167,7 +174,7 @@ class KafkaSource:
         self._cluster.add_listener(self._on_metadata)
         self._moves.attach(consumer)
         consumer.subscribe(topics=[self._topic], listener=self._moves)
-        self._consumer = consumer
+        self._consumer, self._member_s = consumer, time.monotonic()
         log.info("connected", extra={"topic": self._topic, "group": self._group})
         return consumer
 
@@ -181,10 +188,28 @@ class KafkaSource:
             "fetch_max_bytes": FETCH_BYTES_MAX,
             "max_partition_fetch_bytes": PARTITION_FETCH_BYTES_MAX,
             "session_timeout_ms": int(self._session_timeout_s * 1000),
-            "heartbeat_interval_ms": int(self._session_timeout_s * 1000 / 4),
+            # Rebalances are heard of by heartbeats, so this is also how late a member joins or hands over.
+            # Polls are never further apart than a batch and a wait; a member that is slower holds up all others.
+            "max_poll_interval_ms": int(REBALANCE_S_MAX * 1000),
+            "heartbeat_interval_ms": int(min(self._session_timeout_s / 4, 1.0) * 1000),
             # Ids are compared after each poll: refreshing them in the background keeps that free of waiting.
             "metadata_max_age_ms": 1000,
         }
+
+    def _see_membership(self, consumer: KafkaConsumer) -> None:
+        """Get a join going again that the client library has forgotten.
+
+        Where a change of the topic makes it join anew, and this poll ends before the join does, kafka-python 3.0.12
+        takes the join for done, without partitions and without heartbeats. Asked for it again, it ends it.
+        """
+        now_s = time.monotonic()
+        if consumer.group_metadata().state == MemberState.STABLE:
+            self._member_s = now_s
+            return
+        consumer._coordinator.request_rejoin()
+        if now_s - self._member_s > MEMBER_S_MAX:
+            self._disconnect()
+            raise BrokerUnavailable(f"not let into group {self._group} for {MEMBER_S_MAX:g} s: connecting again")
 
     def _on_metadata(self, _: object) -> None:
         self._id_seen_s = time.monotonic()
