@@ -29,6 +29,7 @@ NEVER = {
     "trainer": {"grpc", "kafka"},
 }
 READS_TABLES = {"history", "history_files", "history_columns"}  # of interests: files come in by polars, and only there
+MODULE_LINES_MAX, FUNCTION_LINES_MAX = 350, 60  # mostly 200 and 40; nothing needs more than this
 HEAVY = ("tensorflow", "keras", "tf2onnx", "onnx", "polars", "scipy", "pandas", "numba", "rich")
 
 
@@ -102,6 +103,21 @@ def test_every_public_function_and_class_says_what_it_does():
         if not node.name.startswith("_") and not ast.get_docstring(node)
     ]
     assert not silent, "\n".join(silent)
+
+
+def test_modules_and_functions_stay_short_enough_to_read():
+    long = []
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            text = path.read_text()
+            if len(text.splitlines()) > MODULE_LINES_MAX:
+                long.append(f"{path.relative_to(ROOT)}: {len(text.splitlines())} lines")
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                    if lines > FUNCTION_LINES_MAX:
+                        long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {lines} lines")
+    assert not long, "\n".join(long)
 
 
 def test_nothing_is_left_to_do_later():
