@@ -1,52 +1,124 @@
 """`plural-train`: learn a bundle from a shop's history, and measure it."""
 
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, CliApp, CliSubCommand, SettingsConfigDict, get_subcommand
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliSubCommand,
+    SettingsConfigDict,
+    SettingsError,
+    get_subcommand,
+)
 
-from interests.errors import PluralError
+from interests.errors import PluralError, SettingsRejected
 from trainer.settings import HistorySettings
 
 
 class Fit(HistorySettings):
     """Learn from a history and write a bundle that the consumer and the server load."""
 
-    out: Path = Field(description="directory of bundles; the new one becomes CURRENT there")
+    out: Path = Field(description="directory of bundles; the new one becomes its CURRENT, a report lies beside it")
+
+
+class Evaluate(HistorySettings):
+    """Measure on a split of the history's own, without writing a bundle."""
+
+    protocol: Literal["last-basket"] = Field(
+        "last-basket", description="last-basket: each user's last timestamp group is the test, the one before validates"
+    )
+    json_file: Path | None = Field(
+        None, alias="json", description="write the figures there: a list of row, metric, value, low, high"
+    )
 
 
 class TrainerSettings(BaseSettings):
-    """Learn a bundle from a shop's history, and measure it."""
+    """Learn a bundle from a shop's history, and measure it. A flag may also stand in the environment: PLURAL_<FLAG>."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PLURAL_",
         frozen=True,
         cli_prog_name="plural-train",
         cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_enforce_required=False,
         cli_hide_none_type=True,
-        nested_model_default_partial_update=True,
     )
 
     fit: CliSubCommand[Fit]
+    evaluate: CliSubCommand[Evaluate]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The console command: exit 0 when done, 2 with one line where input or flags cannot be used."""
-    settings = CliApp.run(
-        TrainerSettings, cli_args=arguments if arguments is not None else sys.argv[1:], cli_exit_on_error=True
-    )
-    command = get_subcommand(settings)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """The console command: exit 0 when done, 2 with one line where flags or files cannot be used."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from trainer.fit import fit
-        from trainer.progress import TerminalReporter
+        settings = CliApp.run(TrainerSettings, cli_args=sys.argv[1:] if arguments is None else arguments)
+        command = get_subcommand(settings)
+        if isinstance(command, Fit):
+            _fit(command)
+        elif isinstance(command, Evaluate):
+            _evaluate(command)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = first["loc"][-1] if first["loc"] else "flags"
+        raise _refused(f"--{str(place).replace('_', '-')}: {first['msg']}") from None
+    except (PluralError, SettingsError) as error:
+        raise _refused(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
-        path = fit(command, command.out, None, TerminalReporter())
-    except PluralError as error:
-        print(f"plural-train: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    print(path)
+
+def _fit(command: Fit) -> None:
+    until_ms = _until_ms(command.until)
+    _check_writable(command.out)
+    from trainer.fit import fit  # costs seconds, because TensorFlow does; --help should not
+    from trainer.progress import TerminalReporter
+
+    print(fit(command, command.out, until_ms, TerminalReporter()))
+
+
+def _evaluate(command: Evaluate) -> None:
+    until_ms = _until_ms(command.until)
+    if command.json_file:
+        _check_writable(command.json_file.parent)
+    from trainer.evaluate import lines
+    from trainer.fit import only_measure
+    from trainer.progress import TerminalReporter
+
+    figures = only_measure(command, until_ms, TerminalReporter())
+    if command.json_file:
+        command.json_file.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+    for line in lines(figures):
+        print(line)
+
+
+def _until_ms(until: str | None) -> int | None:
+    if until is None:
+        return None
+    import polars as pl
+
+    from interests.history_columns import times_ms
+
+    found = times_ms(pl.Series([until]), [])
+    if found is None or found[0] is None:
+        raise SettingsRejected(f"--until: {until!r} is no time; give ISO 8601, or seconds or milliseconds since 1970")
+    return int(found[0])
+
+
+def _check_writable(directory: Path) -> None:
+    """Now, and not after ten minutes of training."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsRejected(f"{directory}: cannot be written: {error.strerror}; give another directory") from None
+    if not os.access(directory, os.W_OK):
+        raise SettingsRejected(f"{directory}: cannot be written: no permission; give another directory")
+
+
+def _refused(line: str) -> SystemExit:
+    print(f"plural-train: {' '.join(line.split())}", file=sys.stderr)
+    return SystemExit(2)

@@ -48,6 +48,16 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.item_ids)
 
+    def line(self) -> str:
+        """For a person."""
+        said = f"catalogue: {self.report['rows_read']:,} rows read, {len(self):,} items"
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.report.get("dropped", {}).items())
+        guessed = ", ".join(f"{ours} is {theirs}" for ours, theirs in self.report.get("columns", {}).items())
+        filled = f"; {self.report['filled_from_history']:,} known from the history alone"
+        return (
+            said + filled + (f"; dropped: {dropped}" if dropped else "") + (f"; guessed: {guessed}" if guessed else "")
+        )
+
 
 def read_catalogue(path: Path | None, history_items: Sequence[str]) -> Catalogue:
     """Read CSV, Parquet or JSON Lines; items of the history without a row get one that holds their id alone.

@@ -53,6 +53,10 @@ def features(catalogue: Catalogue) -> sparse.csr_array:
 
 def content_vectors(described: sparse.csr_array, learned: Floats, counts: npt.NDArray[np.int64]) -> Floats:
     """What content alone says of every item (n, d): ridge regression to the vectors of items with interactions."""
+    used = np.unique(described.indices)
+    if not len(used):
+        return np.zeros_like(learned)
+    described = sparse.csr_array(described[:, used])
     confidence = counts / (counts + TRUST_COUNT)
     weighted = sparse.diags_array(confidence) @ described
     system = (described.T @ weighted).toarray() + REGULARISATION * np.eye(described.shape[1])

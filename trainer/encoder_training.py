@@ -52,18 +52,23 @@ class Trainer:
         self._moment2 = tf.Variable(tf.zeros_like(self._table))
         self._log_scale = tf.Variable(math.log(SCALE_START), name="log_scale")
         self._steps = tf.Variable(0.0)
-        powered = counts.astype(np.float64) ** NEGATIVE_POWER
-        self._cumulative = np.cumsum(powered) / powered.sum()
-        expected = powered / powered.sum() * rule.negatives
-        self._log_expected = tf.constant(np.log(np.maximum(expected, 1e-12)).astype(np.float32))
+        self._log_expected = tf.Variable(tf.zeros(len(counts)))
+        self.draw_negatives_by(counts)
         self._rng = np.random.default_rng(seed)
         self._body = keras.optimizers.Adam(rule.learning_rate)
         self._head = keras.optimizers.Adam(rule.head_learning_rate)
         self._variables = [*encoder.trainable_variables, self._log_scale]
         ints, floats = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.float32)
         signature = [ints, floats, ints, floats, ints, tf.TensorSpec((None,), tf.int32)]
-        self._body_step = tf.function(self._train_body, input_signature=signature)
-        self._head_step = tf.function(self._train_heads, input_signature=signature)
+        self._body_step = tf.function(self._train_body, input_signature=signature, autograph=False)
+        self._head_step = tf.function(self._train_heads, input_signature=signature, autograph=False)
+
+    def draw_negatives_by(self, counts: npt.NDArray[np.int64]) -> None:
+        """Negatives in proportion to counts (n,) ^ NEGATIVE_POWER from now on."""
+        powered = counts.astype(np.float64) ** NEGATIVE_POWER
+        self._cumulative = np.cumsum(powered) / powered.sum()
+        expected = powered / powered.sum() * self._rule.negatives
+        self._log_expected.assign(np.log(np.maximum(expected, 1e-12)).astype(np.float32))
 
     @property
     def item_vectors(self) -> Floats:
@@ -134,9 +139,7 @@ class Trainer:
             wrong = scale * tf.matmul(asked, tf.gather(units, negative_place), transpose_b=True)
             loss = self._softmax_loss(right, wrong, tf.reshape(targets, [-1]), negatives)
         gradients = tape.gradient(loss, [*self._variables, rows])
-        self._body.apply(
-            [g if g is not None else tf.zeros_like(v) for g, v in zip(gradients, self._variables)], self._variables
-        )
+        self._body.apply(_filled(gradients[:-1], self._variables), self._variables)
         self._move_rows(touched, rows, gradients[-1])
         return loss
 
@@ -152,9 +155,7 @@ class Trainer:
             wrong = tf.repeat(wrong, tf.shape(targets)[1], axis=0)
             loss = self._softmax_loss(tf.reshape(right, [-1]), wrong, tf.reshape(targets, [-1]), negatives)
         gradients = tape.gradient(loss, self._variables)
-        self._head.apply(
-            [g if g is not None else tf.zeros_like(v) for g, v in zip(gradients, self._variables)], self._variables
-        )
+        self._head.apply(_filled(gradients, self._variables), self._variables)
         return loss
 
     def _softmax_loss(self, right: Any, wrong: Any, targets: Any, negatives: Any) -> Any:
@@ -179,6 +180,12 @@ class Trainer:
         unbiased1, unbiased2 = first / (1.0 - 0.9**self._steps), second / (1.0 - 0.999**self._steps)
         moved = rows - self._body.learning_rate * unbiased1 / (tf.sqrt(unbiased2) + 1e-8)
         self._table.scatter_update(tf.IndexedSlices(moved, touched))
+
+
+def _filled(gradients: list[Any], variables: list[Any]) -> list[Any]:
+    """Zeros for what a loss does not reach: one optimiser, all variables, in each step."""
+    pairs = zip(gradients, variables, strict=True)
+    return [tf.zeros_like(variable) if gradient is None else gradient for gradient, variable in pairs]
 
 
 def _unit(x: Any) -> Any:

@@ -101,8 +101,9 @@ def _solve(extra: sparse.csr_array, start: Floats, others: Floats) -> Floats:
 
     target = sparse.csr_array((1.0 + extra.data, extra.indices, extra.indptr), extra.shape) @ others
     x = start.copy()
-    residual = target - apply(x)
-    direction, size = residual.copy(), np.einsum("nd,nd->n", residual, residual)
+    residual: Floats = (target - apply(x)).astype(np.float32)
+    direction = residual.copy()
+    size = np.einsum("nd,nd->n", residual, residual)
     for _ in range(SWEEP_STEPS):
         applied = apply(direction)
         along = np.einsum("nd,nd->n", direction, applied)
@@ -111,5 +112,6 @@ def _solve(extra: sparse.csr_array, start: Floats, others: Floats) -> Floats:
         residual -= step * applied
         new_size = np.einsum("nd,nd->n", residual, residual)
         turn = np.where(size > 1e-12, new_size / np.maximum(size, 1e-12), 0.0)[:, None].astype(np.float32)
-        direction, size = residual + turn * direction, new_size
+        direction = residual + turn * direction
+        size = new_size
     return x

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from interests.events import Action
 from trainer.content import blend, content_vectors
 from trainer.data import Events
 from trainer.encoder_model import Encoder, Shape, build
@@ -29,13 +30,17 @@ Relevant = dict[int, npt.NDArray[np.int32]]
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """An encoder and the item vectors (n, dim), unit rows, in whose space its interests live."""
+    """An encoder, ready to go on, and the item vectors (n, dim), unit rows, in whose space its interests live."""
 
-    encoder: Encoder
+    trainer: Trainer
     item_vectors: Floats
-    snapshot: list[npt.NDArray[Any]]
     epochs: int
     curve: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def encoder(self) -> Encoder:
+        """Body and heads."""
+        return self.trainer.encoder
 
 
 def learn(
@@ -44,7 +49,7 @@ def learn(
     shape: Shape,
     effort: Effort,
     seed: int,
-    log_dir: Path,
+    log_dir: Path | None,
     reporter: Reporter,
 ) -> Learned:
     """Train from the start. relevant: what each validation user did next, by user row; empty: all epochs are run."""
@@ -52,7 +57,7 @@ def learn(
     trainer = Trainer(encoder, counted.start, counted.counts, TrainingRule(), seed)
     sequences = Sequences(counted.events, HISTORY_MAX)
     rng = np.random.default_rng(seed)
-    writer = tf.summary.create_file_writer(str(log_dir))
+    writer = tf.summary.create_file_writer(str(log_dir)) if log_dir else tf.summary.create_noop_writer()
     best, best_ndcg, since, curve = trainer.snapshot(), -1.0, 0, []
     kept = 0
     for epoch in range(1, effort.epochs_max + 1):
@@ -74,27 +79,26 @@ def learn(
     reporter.say(f"interest heads: validation NDCG@10 {heads_ndcg:.4f} (one vector: {max(best_ndcg, 0):.4f})")
     curve.append({"epoch": kept, "loss": 0.0, "validation_ndcg@10": heads_ndcg, "interests": shape.interests})
     writer.close()
-    return Learned(encoder, _served_vectors(trainer, counted, seed), trainer.snapshot(), kept, curve)
+    return Learned(trainer, _served_vectors(trainer, counted, seed), kept, curve)
 
 
 def refit(learned: Learned, counted: Counted, effort: Effort, seed: int, reporter: Reporter) -> Learned:
-    """Go on from what was learned, one epoch over more events at a low rate: what ships has seen everything."""
-    trainer = Trainer(learned.encoder, counted.start, counted.counts, TrainingRule(), seed + 1)
-    trainer.restore(learned.snapshot)
+    """Go on with what was learned, one epoch over all events at a low rate: what ships has seen everything."""
+    trainer = learned.trainer
+    trainer.draw_negatives_by(counted.counts)
     trainer.set_learning_rate(TrainingRule().learning_rate * 0.2)
     sequences = Sequences(counted.events, HISTORY_MAX)
     rng = np.random.default_rng(seed + 1)
     _pass(trainer, sequences, effort.windows_an_epoch_max, rng, "encoder on everything", reporter)
     _heads(trainer, sequences, effort, rng, reporter)
-    vectors = _served_vectors(trainer, counted, seed)
-    return Learned(learned.encoder, vectors, trainer.snapshot(), learned.epochs, learned.curve)
+    return Learned(trainer, _served_vectors(trainer, counted, seed), learned.epochs, learned.curve)
 
 
 def next_items(events: Events, users: int, seed: int) -> Relevant:
-    """What up to `users` users did, by user row; who they are is drawn by `seed`."""
+    """Items that up to `users` users turned to, by user row; who they are, and in which order, is drawn by `seed`."""
+    events = events.where((events.actions != Action.IMPRESSION) & (events.actions != Action.DISLIKE))
     rows = np.unique(events.users)
-    if len(rows) > users:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, users, replace=False))
+    rows = np.random.default_rng(seed).permutation(rows)[:users]
     start = np.searchsorted(events.users, rows)
     end = np.searchsorted(events.users, rows, side="right")
     return {int(row): np.unique(events.items[a:b]) for row, a, b in zip(rows, start, end, strict=True)}

@@ -21,7 +21,7 @@ def ndcg(ranked: Sequence[int], relevant: Rows, size: int) -> float:
     discounts = _discounts(size)
     wanted = set(relevant.tolist())
     gain = sum(float(discounts[place]) for place, row in enumerate(ranked[:size]) if row in wanted)
-    ideal = float(discounts[: min(len(wanted), size)].sum())
+    ideal = ideal_gain(len(wanted), size)
     return gain / ideal if ideal else 0.0
 
 
@@ -33,23 +33,23 @@ def recall(ranked: Sequence[int], relevant: Rows, size: int) -> float:
 
 def ndcg_of_scores(scores: Floats, relevant: Rows, size: int) -> float:
     """NDCG at `size` of one ranking of all items, ties averaged. scores (n,)."""
-    discounts = np.r_[_discounts(size), 0.0]
-    sums = np.r_[0.0, np.cumsum(discounts[:size])]
-    gain = 0.0
-    for row in relevant.tolist():
-        above, level = int((scores > scores[row]).sum()), int((scores == scores[row]).sum())
-        gain += (sums[min(above + level, size)] - sums[min(above, size)]) / level
-    ideal = sums[min(len(relevant), size)]
-    return float(gain / ideal) if ideal else 0.0
+    wanted = scores[relevant]
+    above = np.array([(scores > score).sum() for score in wanted], dtype=np.int64)
+    level = np.array([(scores == score).sum() for score in wanted], dtype=np.int64)
+    ideal = ideal_gain(len(relevant), size)
+    return float(expected_gain(above, level, size).sum()) / ideal if ideal else 0.0
 
 
-def recall_of_scores(scores: Floats, relevant: Rows, size: int) -> float:
-    """Expected share of what is relevant among the first `size`, ties averaged."""
-    found = 0.0
-    for row in relevant.tolist():
-        above, level = int((scores > scores[row]).sum()), int((scores == scores[row]).sum())
-        found += min(max(size - above, 0) / level, 1.0)
-    return found / len(relevant) if len(relevant) else 0.0
+def expected_gain(above: Rows, level: Rows, size: int) -> Doubles:
+    """Discounted gain of items with `above` items before them, averaged over the orders of `level` equal ones."""
+    sums = np.r_[0.0, np.cumsum(_discounts(size))]
+    gain: Doubles = (sums[np.minimum(above + level, size)] - sums[np.minimum(above, size)]) / level
+    return gain
+
+
+def ideal_gain(relevant: int, size: int) -> float:
+    """The most that `relevant` items can gain among the first `size`."""
+    return float(_discounts(size)[: min(relevant, size)].sum())
 
 
 def ndcg_of_vectors(queries: Floats, items: Floats, relevant: Sequence[Rows], size: int) -> float:

@@ -4,8 +4,8 @@
     transition[i, j] = t_ij / ((c_i + shrinkage) * c_j^damping),    T = sum over gaps g of 2^(1-g) A_k' A_(k+g)
 
 A_k is the k-th timestamp group of a user as one row, scaled so that a large basket weighs no more than a small one;
-pairs inside a group never count, nor do pairs over `gap_days_max`. Only the strongest `count` of each item are kept, and products
-are made a block of items at a time, so memory is bounded by the block.
+pairs inside a group never count, nor do pairs over GAP_DAYS_MAX. Only the strongest `count` of each item are kept, and
+products are made a block of items at a time, so memory is bounded by the block.
 ItemKNN: Sarwar et al., WWW 2001; shrinkage: Koren, KDD 2008.
 """
 
@@ -47,9 +47,9 @@ def transitions(events: Events, count: int) -> tuple[Rows, Floats]:
     groups = _group_rows(events)
     lefts, rights = [], []
     for gap in range(1, GAPS_MAX + 1):
-        left, right = groups.pairs(gap)
-        lefts.append(groups.matrix[left] * (2.0 ** (1 - gap)))
-        rights.append(groups.matrix[right])
+        earlier, later = groups.pairs(gap)
+        lefts.append(groups.matrix[earlier] * (2.0 ** (1 - gap)))
+        rights.append(groups.matrix[later])
     left, right = sparse.csr_array(sparse.vstack(lefts)), sparse.csr_array(sparse.vstack(rights))
     rows, found = _best(left, right, count, _Lift(left, right))
     top = found.max(initial=0.0)
@@ -58,21 +58,19 @@ def transitions(events: Events, count: int) -> tuple[Rows, Floats]:
 
 class _Cosine:
     def __init__(self, x: sparse.csr_array) -> None:
-        self._norms = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel())
+        self._norms: Floats = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel()).astype(np.float32)
 
     def __call__(self, rows: Rows, columns: Rows, values: Floats) -> Floats:
-        scaled: Floats = values / (self._norms[rows] * self._norms[columns] + NEIGHBOUR_SHRINKAGE)
-        return scaled
+        return (values / (self._norms[rows] * self._norms[columns] + NEIGHBOUR_SHRINKAGE)).astype(np.float32)
 
 
 class _Lift:
     def __init__(self, left: sparse.csr_array, right: sparse.csr_array) -> None:
         self._from = np.asarray(left.sum(axis=0)).ravel() + TRANSITION_SHRINKAGE
-        self._to = np.maximum(np.asarray(right.sum(axis=0)).ravel(), 1.0) ** TRANSITION_DAMPING
+        self._to: npt.NDArray[np.float64] = np.maximum(np.asarray(right.sum(axis=0)).ravel(), 1.0) ** TRANSITION_DAMPING
 
     def __call__(self, rows: Rows, columns: Rows, values: Floats) -> Floats:
-        scaled: Floats = values / (self._from[rows] * self._to[columns])
-        return scaled
+        return (values / (self._from[rows] * self._to[columns])).astype(np.float32)
 
 
 class _Groups:

@@ -1,7 +1,7 @@
 """All parts of a bundle, fitted to one set of events: used once on the training part alone, once on everything."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +28,7 @@ FOLD_IN_MAX = 256
 HISTORY_MAX = 64  # as many recent interactions as a state keeps
 RECENT_HALF_LIFE_DAYS = 14.0
 SWEEPS = 6
+TICKS = SWEEPS + 2
 GOLDEN_CASES, PARITY_USERS = 3, 16
 
 Floats = npt.NDArray[np.float32]
@@ -103,7 +104,7 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
 def recent_counts(events: Events, half_life_days: float = RECENT_HALF_LIFE_DAYS) -> npt.NDArray[np.float64]:
     """Interactions of each item (n,), faded by their age at the cut-off."""
     faded = 2.0 ** (-(events.cutoff_ms - events.times_ms) / MS_PER_DAY / half_life_days)
-    return np.bincount(events.items, weights=faded, minlength=events.item_count)
+    return np.bincount(events.items, weights=faded, minlength=events.item_count).astype(np.float64)
 
 
 def log_share(counts: npt.NDArray[np.float64]) -> Floats:
@@ -193,6 +194,6 @@ UNLEARNED_WEIGHTS = {
 }
 
 
-def bundle(said: Manifest, made: BundleArrays, exported: Models) -> Bundle:
-    """The bundle in memory, as serving would load it, to be validated before it is written."""
-    return Bundle(said, made, exported.mf.model, exported.encoder.model)
+def with_manifest(made: Bundle, changes: dict[str, Any]) -> Bundle:
+    """The same bundle, saying other things of itself."""
+    return replace(made, manifest=made.manifest.model_copy(update=changes))

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -20,7 +20,7 @@ class Reporter(Protocol):
     def say(self, line: str) -> None:
         """One line that stays."""
 
-    def task(self, name: str, total: int) -> "contextmanager[Advance]":  # type: ignore[type-arg]
+    def task(self, name: str, total: int) -> AbstractContextManager[Advance]:
         """A step of `total` parts; call what it gives once a part."""
 
 
@@ -35,7 +35,8 @@ class TerminalReporter:
         if self._console.is_terminal:
             self._console.print(line, markup=False)
         else:
-            print(line, file=sys.stderr, flush=True)
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     @contextmanager
     def task(self, name: str, total: int) -> Iterator[Advance]:

@@ -38,9 +38,13 @@ class Windows:
 
     def take(self, rows: Longs) -> "Windows":
         """These windows alone."""
-        fields = (self.items, self.ages_days, self.actions, self.mask, self.targets)
-        items, ages_days, actions, mask, targets = (field[rows] for field in fields)
-        return Windows(items, ages_days, actions, mask, targets)
+        return Windows(
+            items=self.items[rows],
+            ages_days=self.ages_days[rows],
+            actions=self.actions[rows],
+            mask=self.mask[rows],
+            targets=self.targets[rows],
+        )
 
 
 class Sequences:
@@ -95,7 +99,9 @@ class Sequences:
 
     def _sample_group(self, groups: Longs, rng: np.random.Generator) -> Ints:
         sizes = self._group_end[groups] - self._group_start[groups]
-        return self._events.items[self._group_start[groups] + (rng.random(len(groups)) * sizes).astype(np.int64)]
+        drawn = (rng.random(len(groups)) * sizes).astype(np.int64)
+        items: Ints = self._events.items[self._group_start[groups] + drawn]
+        return items
 
     def _cut(self, ends: Longs, starts: Longs, targets: Ints | None) -> Windows:
         place = ends[:, None] - self._length + np.arange(self._length)

@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Profile = Literal["full", "demo"]
 
 
-class HistorySettings(BaseModel):
+class HistorySettings(BaseSettings):
     """Where the history is and how it is learned from; what every subcommand takes."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PLURAL_", frozen=True, populate_by_name=True)
 
     interactions: Path = Field(
         description="history: CSV, Parquet or JSON Lines; a file, a directory or a glob. Columns user_id, item_id, "

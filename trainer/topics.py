@@ -51,7 +51,7 @@ def topic_shares(topics: Topics, weights: npt.NDArray[np.float64]) -> Floats:
     total = np.bincount(topics.ids[known], weights=given, minlength=len(topics.names))
     mass = total.sum()
     if mass <= 0:
-        total, mass = np.ones(len(topics.names)), float(len(topics.names))
+        return np.full(len(topics.names), 1.0 / max(len(topics.names), 1), dtype=np.float32)
     shares: Floats = (total / mass).astype(np.float32)
     return shares
 
