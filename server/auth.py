@@ -14,6 +14,7 @@ import grpc
 from grpc_health.v1 import health
 
 from interests.errors import SettingsRejected
+from server.metrics import Metrics
 
 TOKEN_CHARS_MIN = 16
 _OPEN_TO_ALL = f"/{health.SERVICE_NAME}/"
@@ -38,8 +39,9 @@ def read_tokens(path: Path) -> list[bytes]:
 class TokenInterceptor(grpc.aio.ServerInterceptor):
     """Refuses calls without a good token: UNAUTHENTICATED, before the request is read."""
 
-    def __init__(self, token_hashes: list[bytes]) -> None:
+    def __init__(self, token_hashes: list[bytes], metrics: Metrics) -> None:
         self._token_hashes = token_hashes
+        self._metrics = metrics
 
     async def intercept_service(
         self,
@@ -52,7 +54,10 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
             return handler
         metadata = handler_call_details.invocation_metadata or ()
         given = next((value for key, value in metadata if key == "authorization"), "")
-        return handler if self._is_good(given) else _refusal(handler)
+        if self._is_good(given):
+            return handler
+        self._metrics.unauthenticated.inc()
+        return _refusal(handler)
 
     def _is_good(self, authorization: str | bytes) -> bool:
         text = authorization.decode(errors="replace") if isinstance(authorization, bytes) else authorization

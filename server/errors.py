@@ -58,8 +58,8 @@ def to_failure(error: Exception, method: str) -> Failure:
     if answer is None:
         log.error("a call failed for a reason that nobody foresaw", extra={"method": method}, exc_info=error)
         return Failure(grpc.StatusCode.INTERNAL, "internal error; the server's log has it", ())
-    if answer.retry_s is not None:
-        log.warning("call refused for now", extra={"method": method, "code": answer.code.name, "reason": str(error)})
+    # Callers' mistakes and outages come by the thousand: metrics count them, whoever noticed the outage logs it once.
+    log.debug("call refused", extra={"method": method, "code": answer.code.name, "reason": str(error)})
     details: list[Message] = []
     if answer.retry_s is not None:
         delay = duration_pb2.Duration()

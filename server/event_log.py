@@ -120,8 +120,10 @@ class EventLog:
         return count
 
     def close(self) -> None:
-        """Let go of the file and its lock."""
-        os.close(self._file)
+        """Let go of the file and its lock; again is harmless."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
     def _try_to_clean(self) -> None:
         try:

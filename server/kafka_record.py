@@ -67,8 +67,12 @@ class KafkaRecorder:
     async def _send(self, records: list[tuple[bytes, bytes | None]]) -> None:
         delivered: list[asyncio.Future[None]] = [self._loop.create_future() for _ in records]
         asked_s = time.monotonic()
-        await self._loop.run_in_executor(self._thread, self._hand_over, records, delivered, asked_s)
-        await asyncio.gather(*delivered)
+        try:
+            await self._loop.run_in_executor(self._thread, self._hand_over, records, delivered, asked_s)
+            await asyncio.gather(*delivered)
+        finally:
+            for future in delivered:
+                future.cancel()
 
     def _hand_over(
         self, records: list[tuple[bytes, bytes | None]], delivered: list["asyncio.Future[None]"], asked_s: float

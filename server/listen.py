@@ -8,6 +8,7 @@ from grpc_reflection.v1alpha import reflection
 
 from interests.errors import SettingsRejected
 from server.auth import TokenInterceptor, read_tokens
+from server.metrics import Metrics
 from server.service import SERVICE_NAMES
 from server.settings import ServerSettings
 
@@ -29,9 +30,10 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-def make_server(settings: ServerSettings) -> grpc.aio.Server:
+def make_server(settings: ServerSettings, metrics: Metrics) -> grpc.aio.Server:
     """A server without services or address. Raises SettingsRejected for a bad token file."""
-    interceptors = [TokenInterceptor(read_tokens(settings.tokens_file))] if settings.tokens_file else []
+    tokens = settings.tokens_file
+    interceptors = [TokenInterceptor(read_tokens(tokens), metrics)] if tokens else []
     return grpc.aio.server(interceptors=interceptors, options=OPTIONS)
 
 

@@ -15,6 +15,9 @@ class Metrics:
         self.latency_s = Histogram(
             "plural_request_seconds", "Duration of unary calls", ["method"], buckets=_BUCKETS_S, registry=registry
         )
+        self.unauthenticated = Counter(
+            "plural_unauthenticated", "Calls refused for want of a good token", registry=registry
+        )
         self.streams = Gauge("plural_streams", "Streams open now", registry=registry)
         self.pushes = Counter("plural_pushes", "Slates sent to followers after their first", registry=registry)
         cache = Counter("plural_slate_cache", "Looks into the slate cache", ["result"], registry=registry)

@@ -49,11 +49,11 @@ async def running(settings: ServerSettings) -> AsyncIterator[int]:
         store = open_store(settings.store, read_only=settings.brokers is not None)
         stack.callback(store.close)
         states = States(store, serving, metrics)
+        stack.callback(states.close)
         slates = Slates(states, SlateCache(settings.cache_mib * 1024 * 1024), metrics)
         streams = Streams(settings.streams_max, settings.streams_per_user_max, metrics)
-        recorder = _recorder(settings, store, serving, metrics)
-        stack.push_async_callback(recorder.close)
-        server = listen.make_server(settings)
+        recorder = _recorder(settings, store, serving, metrics, stack)
+        server = listen.make_server(settings, metrics)
         feed = Feed(slates, states, streams, settings.push_interval_ms_min, metrics)
         shell = Shell(metrics, settings.call_s_max)
         shell.register(server, Recommendations(slates, states, feed), Interests(slates, states, recorder))
@@ -90,11 +90,18 @@ def _load(settings: ServerSettings) -> Serving:
     return Serving(bundle, Encoder(bundle, settings.device), Ranker(bundle))
 
 
-def _recorder(settings: ServerSettings, store: InterestStore, serving: Serving, metrics: Metrics) -> Recorder:
+def _recorder(
+    settings: ServerSettings, store: InterestStore, serving: Serving, metrics: Metrics, stack: AsyncExitStack
+) -> Recorder:
+    recorder: Recorder
     if settings.brokers:
-        return KafkaRecorder(settings.addresses(), settings.topic, metrics, settings.security())
-    recorder = EmbeddedRecorder(EventLog(settings.log), store, serving.encoder, metrics, _now_ms)
-    recorder.start()
+        recorder = KafkaRecorder(settings.addresses(), settings.topic, metrics, settings.security())
+    else:
+        event_log = EventLog(settings.log)
+        stack.callback(event_log.close)
+        recorder = EmbeddedRecorder(event_log, store, serving.encoder, metrics, _now_ms)
+        recorder.start()
+    stack.push_async_callback(recorder.close)
     return recorder
 
 

@@ -67,6 +67,7 @@ class EmbeddedRecorder:
         self._rows_pending = 0
         self._partition = LogPartition(f"log:{event_log.identity}", 0)
         self._absorbed_to = -1  # not known yet
+        self._told = False
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -165,8 +166,10 @@ class EmbeddedRecorder:
     def _try_to_catch_up(self) -> None:
         try:
             self._catch_up()
-        except StoreError as error:
-            log.warning("interactions wait in the log for the store", extra={"reason": str(error)})
+        except Exception as error:  # this thread must live: the next call finds the same and is told of it
+            if not self._told:
+                log.warning("interactions wait in the log for the store", exc_info=error)
+            self._told = True
 
     def _catch_up(self) -> None:
         if self._absorbed_to == self._log.end:
@@ -184,6 +187,7 @@ class EmbeddedRecorder:
             self._absorb([entry for entry in entries if entry is not None], rows[-1][1])
         if behind:
             log.info("absorbed the log's tail", extra={"bytes": behind})
+        self._told = False
 
     def _absorb(self, entries: list[LogEntry], next_offset: int) -> None:
         for entry in entries:

@@ -8,6 +8,7 @@ while the store is away: a slate that was right a moment ago is worth more than 
 
 import asyncio
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from interests.absorb import absorb
@@ -22,6 +23,8 @@ from ranking.recommend import Ranker
 from server.metrics import Metrics
 
 VIEWS_MAX = 2048
+READS_MAX = 32  # at one time, from a store that is not embedded
+READ_S_MAX = 2.0
 
 _ANONYMOUS = LogPartition("anonymous", 0)
 _STEP_MS = 60_000  # between the synthetic clicks of a caller without an id
@@ -54,6 +57,7 @@ class States:
         self._metrics = metrics
         self._views_max = views_max
         self._views: OrderedDict[str, View] = OrderedDict()
+        self._threads = ThreadPoolExecutor(READS_MAX, "store-read")
 
     async def read(self, user_id: str, *, newest: bool = False) -> InterestState:
         """The state of one user, empty for one never seen.
@@ -93,8 +97,16 @@ class States:
         """Forget the last view of a user who has moved on, or was erased."""
         self._views.pop(user_id, None)
 
+    def close(self) -> None:
+        """Let go of the threads that read."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def _read_elsewhere(self, user_id: str) -> dict[str, InterestState]:
-        return await asyncio.to_thread(self._store.get, (user_id,))
+        read = asyncio.get_running_loop().run_in_executor(self._threads, self._store.get, (user_id,))
+        try:
+            return await asyncio.wait_for(read, READ_S_MAX)
+        except TimeoutError:
+            raise StoreUnavailable(f"the store has not answered within {READ_S_MAX:g} s") from None
 
 
 def anonymous_state(recent_item_ids: tuple[str, ...], bundle: Bundle) -> InterestState:

@@ -14,12 +14,13 @@ from server.parts import running
 from tests.support.server import REQUESTS, Client, connect, settings
 
 SEED = 20_261_124
-METHODS = {
-    method: "InterestService"
-    if method in ("RecordInteractions", "GetInterests", "ForgetUser")
-    else "RecommendationService"
-    for method in REQUESTS
-}
+INTERESTS = ("RecordInteractions", "GetInterests", "ForgetUser")
+METHODS = {method: "InterestService" if method in INTERESTS else "RecommendationService" for method in REQUESTS}
+GREETINGS = (
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand then no frame",
+    random.Random(SEED).randbytes(4096),
+)
 
 
 @asynccontextmanager
@@ -72,29 +73,20 @@ async def test_what_is_too_large_is_refused_before_it_is_read(tmp_path: Path) ->
         assert await raw_code(bad.channel, "Recommend", request, metadata) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_what_speaks_no_http2_is_hung_up_on(tmp_path: Path) -> None:
-    rng = random.Random(SEED)
+async def test_silent_connections_and_those_that_speak_no_http2_are_hung_up_on(tmp_path: Path) -> None:
     async with running(settings(tmp_path)) as port, connect(port) as good, well_behaved(good):
-        for greeting in (
-            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-            rng.randbytes(4096),
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nbad",
-        ):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            with contextlib.suppress(ConnectionError):
-                writer.write(greeting)
-                await writer.drain()
-                await asyncio.wait_for(reader.read(-1), 10)
-            writer.close()
+        greetings = (*GREETINGS, *[b""] * 50)
+        await asyncio.wait_for(asyncio.gather(*(_greet(port, greeting) for greeting in greetings)), 10)
 
 
-async def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
-    async with running(settings(tmp_path)) as port, connect(port) as good, well_behaved(good):
-        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
-        with contextlib.suppress(ConnectionError):
-            await asyncio.wait_for(asyncio.gather(*(reader.read(-1) for reader, _ in silent)), 10)
-        for _, writer in silent:
-            writer.close()
+async def _greet(port: int, greeting: bytes) -> None:
+    """Say something and nothing more; returns once the server hangs up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(greeting)
+        await writer.drain()
+        await reader.read(-1)
+    writer.close()
 
 
 async def test_an_unknown_method_is_unimplemented(tmp_path: Path) -> None:
