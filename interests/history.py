@@ -70,14 +70,14 @@ def read_interactions(path: Path, until_ms: int | None = None) -> History:
     are quantities; a second row with one event_id is not. Raises HistoryRejected in one line that says file, column,
     what was found and what to do.
     """
-    pl = _polars()
+    polars = _polars()
     from interests.history_files import find_files
 
     files = find_files(path)
     columns: dict[str, str] = {}
     guesses: list[str] = []
     parts = [_read_file(file, columns, guesses) for file in files]
-    raw: pl.DataFrame = pl.concat(parts, how="diagonal")
+    raw: pl.DataFrame = polars.concat(parts, how="diagonal")
     raw = _with_actions(raw, columns.get("value", "value"), guesses)
     kept, dropped = _drop(raw, until_ms)
     if kept.is_empty():
@@ -204,6 +204,7 @@ def _scale_ratings(kept: pl.DataFrame, guesses: list[str]) -> pl.DataFrame:
     if ratings.is_empty():
         return kept
     top = rating_scale(ratings)
-    guesses.append(f"ratings: highest seen {ratings.max():g}, scale 0 to {top:g} mapped to 0 to {STARS_MAX:g}")
+    highest = float(ratings.sort()[-1])
+    guesses.append(f"ratings: highest seen {highest:g}, scale 0 to {top:g} mapped to 0 to {STARS_MAX:g}")
     factor = STARS_MAX / top if top > 0 else 1.0
     return kept.with_columns(value=pl.when(rated).then(pl.col("value") * factor).otherwise(pl.col("value")))

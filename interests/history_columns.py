@@ -1,5 +1,7 @@
 """What the columns of a history mean: times, actions and values of many spellings, each guess said aloud."""
 
+import math
+
 import polars as pl
 
 from interests.events import STARS_MAX, TIME_MS_MAX, VALUE_MAX, Action
@@ -29,8 +31,15 @@ _OTHER_WORDS = {
     **dict.fromkeys(("FAV", "FAVORITE", "FAVOURITE", "SAVE", "SHARE"), Action.LIKE),
     "RATE": Action.RATING,
 }
+_UNITS = (  # by the size of the numbers: (below, milliseconds in one, name)
+    (1e11, 1e3, "seconds"),
+    (1e14, 1.0, "milliseconds"),
+    (1e17, 1e-3, "microseconds"),
+    (math.inf, 1e-6, "nanoseconds"),
+)
 _ISO = (
-    r"^(?<date>\d{4}-\d{2}-\d{2})(?:[T ](?<hour>\d{2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<part>\d{1,9}))?)?)?"
+    r"^(?<date>\d{4}-\d{2}-\d{2})"
+    r"(?:[T ](?<hour>\d{2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<part>\d{1,9}))?)?)?"
     r"\s*(?:[Zz]|UTC|(?<sign>[+-])(?<zone_hour>\d{2}):?(?<zone_minute>\d{2})?)?$"
 )
 
@@ -118,11 +127,7 @@ def _numbers_ms(series: pl.Series, guesses: list[str]) -> pl.Series:
         guesses.append("timestamp: numbers taken as dates YYYYMMDD")
         dates = numbers.cast(pl.Int64, strict=False).cast(pl.String).str.to_date("%Y%m%d", strict=False)
         return dates.cast(pl.Datetime("ms")).dt.epoch("ms")
-    for limit, scale, unit in ((1e11, 1e3, "seconds"), (1e14, 1.0, "milliseconds"), (1e17, 1e-3, "microseconds")):
-        if middle < limit:
-            break
-    else:
-        scale, unit = 1e-6, "nanoseconds"
+    scale, unit = next((scale, unit) for limit, scale, unit in _UNITS if middle < limit)
     guesses.append(f"timestamp: numbers taken as {unit} since 1970")
     whole = series.cast(pl.Int64, strict=False)
     exact = whole * int(scale) if scale >= 1.0 else whole // round(1 / scale)
