@@ -119,9 +119,9 @@ def shared_url(directory: Path) -> tuple[str, RedisServer | None]:
 
 
 def _free_port() -> int:
-    # Below 50000, because a cluster takes the port 10000 above as well.
+    # Below 32768, where systems take ports for outgoing connections; a cluster takes the port 10000 above as well.
     while True:
-        port = random.randint(20_000, 50_000)
+        port = random.randint(10_000, 22_000)
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
