@@ -202,8 +202,8 @@ def test_the_latest_watermarks_are_kept() -> None:
     assert list(state.watermarks) == partitions[2:]
 
 
-def test_pruning_keeps_dislikes_and_the_strongest() -> None:
-    disliked = did("user-0", 0, "bad", Action.DISLIKE)
+def test_pruning_keeps_the_strongest_and_every_dislike_however_old() -> None:
+    disliked = did("user-0", 0, "bad", Action.DISLIKE, time_ms=START_MS - 3650 * DAY_MS)
     loved = [did("user-0", 1 + n, "loved", value=3.0) for n in range(5)]
     passing = [did("user-0", 6 + n, f"seen-{n}", Action.VIEW) for n in range(40)]
     state = absorb(fresh(), [disliked, *loved, *passing], TIGHT)

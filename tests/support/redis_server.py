@@ -119,9 +119,20 @@ def shared_url(directory: Path) -> tuple[str, RedisServer | None]:
 
 
 def _free_port() -> int:
-    # Below 32768, where systems take ports for outgoing connections; a cluster takes the port 10000 above as well.
+    # Below the ports that outgoing connections take (from 32768), which a server that is started again would find
+    # in use now and then; and a cluster takes the port 10000 above as well. Not the tests' own seeded generator,
+    # which would lead two runs at once to the same ports.
     while True:
-        port = random.randint(10_000, 22_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        port = random.SystemRandom().randint(12_000, 22_000)
+        if all(_is_free(taken) for taken in (port, port + 10_000)):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
