@@ -7,13 +7,13 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from plural.v1 import interests_pb2, recommendations_pb2
 
 from server.parts import running
 from tests.support.certificates import Signed, authority, signed_by
-from tests.support.server import REQUESTS, Client, client_of, connect, event, read, record, serving, settings
+from tests.support.server import REQUESTS, Client, client_of, connect, event, health, read, record, serving, settings
 
 TOKEN = "correct-horse-battery-staple"
 GOOD: dict[str, dict[str, Any]] = {
@@ -107,8 +107,7 @@ async def test_health_needs_no_token_and_reflection_needs_one(tmp_path: Path) ->
     tokens = tmp_path / "tokens"
     tokens.write_text(TOKEN)
     async with serving(tmp_path, tokens_file=tokens, reflection=True) as client:
-        health = health_pb2_grpc.HealthStub(client.channel)
-        answer = await health.Check(health_pb2.HealthCheckRequest())
+        answer = await health(client).Check(health_pb2.HealthCheckRequest())
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await services(client)
@@ -127,7 +126,8 @@ async def test_reflection_is_off_unless_asked_for(tmp_path: Path) -> None:
 
 async def services(client: Client, metadata: Any = None) -> set[str]:
     """What reflection lists."""
-    stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+    channel: Any = client.channel
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
     stream = stub.ServerReflectionInfo(
         iter([reflection_pb2.ServerReflectionRequest(list_services="")]), metadata=metadata, timeout=10
     )

@@ -68,7 +68,7 @@ async def test_a_slow_reader_gets_the_newest_slate_and_not_each_one(tmp_path: Pa
             await record(client, event("ada", item(number % 6, number % 20)))
         while (await read(fast)).slate.state_version < events:
             pass
-        versions = []
+        versions: list[int] = []
         while not versions or versions[-1] < events:
             versions.append((await read(slow)).slate.state_version)
     assert versions == sorted(versions)

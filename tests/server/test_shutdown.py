@@ -10,10 +10,10 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from plural.v1 import recommendations_pb2
 
-from tests.support.server import SMALL_WINDOW, WAIT_S, Client, connect, event, read, record
+from tests.support.server import SMALL_WINDOW, WAIT_S, Client, connect, event, health, read, record
 from tests.support.server_program import SERVE, flags, program
 from tests.support.tiny_bundle import item
 
@@ -38,7 +38,7 @@ async def test_on_sigterm_streams_say_goodbye_unary_calls_finish_and_it_ends_wit
         streams = [_follow(client, f"user-{number % 20}") for number in range(150)]
         streams += [_feed(slow) for _ in range(50)]
         firsts = [await read(stream) for stream in streams]
-        watch = health_pb2_grpc.HealthStub(other.channel).Watch(health_pb2.HealthCheckRequest())
+        watch = health(other).Watch(health_pb2.HealthCheckRequest())
         await read(watch)
         going = asyncio.ensure_future(watch.read())
         callers = [asyncio.ensure_future(_call_until(going, other, number)) for number in range(8)]
@@ -57,11 +57,10 @@ async def test_on_sigterm_streams_say_goodbye_unary_calls_finish_and_it_ends_wit
 
 async def test_health_tells_of_the_end_before_it_comes(tmp_path: Path) -> None:
     async with program(flags(tmp_path, "--drain-s", "3")) as (process, port), connect(port) as client:
-        health = health_pb2_grpc.HealthStub(client.channel)
         for service in ("", "plural.v1.RecommendationService", "plural.v1.InterestService"):
-            answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
+            answer = await health(client).Check(health_pb2.HealthCheckRequest(service=service))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        watch = health.Watch(health_pb2.HealthCheckRequest(service="plural.v1.RecommendationService"))
+        watch = health(client).Watch(health_pb2.HealthCheckRequest(service="plural.v1.RecommendationService"))
         assert (await read(watch)).status == health_pb2.HealthCheckResponse.SERVING
         process.send_signal(signal.SIGINT)
         assert (await read(watch)).status == health_pb2.HealthCheckResponse.NOT_SERVING

@@ -80,7 +80,7 @@ def test_what_is_worth_a_retry_says_when(caplog: pytest.LogCaptureFixture) -> No
 
     retried = {kind: to_failure(kind("why"), "M") for kind in (StoreUnavailable, BrokerUnavailable, LimitReached)}
     for kind, failure in retried.items():
-        assert b"google.rpc.RetryInfo" in dict(failure.trailing_metadata)["grpc-status-details-bin"], kind  # type: ignore[operator]
+        assert b"google.rpc.RetryInfo" in dict(failure.trailing_metadata)["grpc-status-details-bin"], kind
     assert retried[LimitReached].code is grpc.StatusCode.RESOURCE_EXHAUSTED
     for final in (InvalidRequest("f", "p"), CallTooLong("t"), RuntimeError()):
         assert "RetryInfo" not in str(to_failure(final, "M").trailing_metadata)

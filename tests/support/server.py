@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2_grpc
 from grpc_status import rpc_status
 from plural.v1 import (
     events_pb2,
@@ -59,7 +60,11 @@ class Client(NamedTuple):
 
 def settings(directory: Path, **changes: Any) -> ServerSettings:
     """Settings of a server that keeps everything in `directory`, but for its bundle, which the tests share."""
-    said = {"listen": "127.0.0.1:0", "bundle": shared_bundle(), "store": f"lmdb:{directory / 'store'}?map_gib=1"}
+    said: dict[str, Any] = {
+        "listen": "127.0.0.1:0",
+        "bundle": shared_bundle(),
+        "store": f"lmdb:{directory / 'store'}?map_gib=1",
+    }
     if "brokers" not in changes:
         said["log"] = directory / "interactions.jsonl"
     return ServerSettings(**(said | {"push_interval_ms_min": 0.0, "drain_s": 1.0} | changes))
@@ -142,9 +147,20 @@ async def refused_for_now(call: Any) -> bool:
         await call
     except grpc.aio.AioRpcError as error:
         assert error.code() is grpc.StatusCode.UNAVAILABLE, error
-        details = rpc_status.from_call(error)
-        assert details is not None
+        details = details_of(error)
         retry = error_details_pb2.RetryInfo()
-        assert details.details[0].Unpack(retry) and retry.retry_delay.ToMilliseconds() > 0
+        assert details[0].Unpack(retry) and retry.retry_delay.ToMilliseconds() > 0
         return True
     return False
+
+
+def details_of(error: grpc.aio.AioRpcError) -> list[Any]:
+    """The packed details of an error; there must be some."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # has what it needs of a call
+    assert status is not None
+    return list(status.details)
+
+
+def health(client: Client) -> Any:
+    """The standard health service of the same server."""
+    return health_pb2_grpc.HealthStub(client.channel)
