@@ -17,6 +17,7 @@ from rich.table import Table
 
 SLATE_SIZE = 10
 PUSH_TIMEOUT_S = 15.0
+PAUSE_S = 0.2  # a person's pace: pushes that follow each other faster are put together by the server
 TOPICS_SHOWN = 8
 BAR_CELLS = 24
 
@@ -61,6 +62,7 @@ class Player:
         self._show_slate("The slate before", slate)
         latencies_ms = []
         for number, purchase in enumerate(purchases):
+            time.sleep(PAUSE_S)
             event = _event(user_id, number, purchase)
             latency_ms, slate = self._step(purchase, event, slate, pushes)
             latencies_ms.append(latency_ms)
