@@ -24,12 +24,11 @@ def share_order(profile: Profile) -> Indices:
 
 
 def nearest_interests(profile: Profile, vectors: Floats) -> Indices:
-    """The interest that each vector serves (n,), by share-weighted cosine.
+    """The interest that each vector serves (n,): the nearest by cosine, however small its share.
 
     Interests are counted as users see them: 0 has the largest share. -1 where the user has none.
     """
     if not len(profile.vectors.interests):
         return np.full(len(vectors), -1, dtype=np.int64)
-    weighted = profile.vectors.interests * interest_weights(profile.vectors)[:, None]
-    nearest: Indices = (vectors @ weighted[share_order(profile)].T).argmax(axis=1)
+    nearest: Indices = (vectors @ profile.vectors.interests[share_order(profile)].T).argmax(axis=1)
     return nearest

@@ -29,6 +29,7 @@ Mask = npt.NDArray[np.bool_]
 
 INTEREST_PART, FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART = 0.30, 0.15, 0.25, 0.12, 0.04, 0.14
 FRESH_DAYS = 14.0
+HEAD_SPARE = 8  # more of a list of popular items than asked for, before the whole of it is looked through
 MS_PER_DAY = 86_400_000
 
 
@@ -59,6 +60,9 @@ class Retriever:
         self._topic = main_topics(Mixes(arrays.item_topic_ids, arrays.item_topic_shares))
         in_topics = self._popular[self._topic[self._popular] >= 0]
         self._popular_by_topic: Rows = in_topics[np.argsort(self._topic[in_topics], kind="stable")]
+        sizes = np.bincount(self._topic[in_topics], minlength=bundle.manifest.topic_count)
+        self._topic_ends = np.cumsum(sizes)
+        self._topic_starts = self._topic_ends - sizes
         self._fresh = _fresh(bundle)
 
     def retrieve(
@@ -82,8 +86,7 @@ class Retriever:
         found[~allowed] = 0
         missing = min(count, open_rows) - int(np.count_nonzero(found))
         if missing > 0:
-            unused = self._popular[(found[self._popular] == 0) & allowed[self._popular]]
-            found[unused[:missing]] = Source.POPULAR
+            found[self._most_popular(missing, allowed & (found == 0))] = Source.POPULAR
         found[had[found[had] > 0]] = Source.REPEAT
         rows = np.flatnonzero(found)
         sources = found[rows]
@@ -91,17 +94,18 @@ class Retriever:
 
     def _near_interests(self, profile: Profile, count: int, allowed: Mask) -> Rows:
         near: list[Rows] = []
+        forbidden = np.flatnonzero(~allowed)
         interests, shares = profile.vectors.interests, profile.vectors.shares
         if len(interests):
             cosines = interests @ self._vectors
-            np.copyto(cosines, -np.inf, where=~allowed)
+            cosines[:, forbidden] = -np.inf
             room = count * INTEREST_PART
             near = [
                 top(cosines[k], int(room * max(float(share), 0.5 / len(interests)))) for k, share in enumerate(shares)
             ]
         if self._factors is not None and not profile.is_cold:
             product = profile.vectors.factor @ self._factors
-            product[~allowed] = -np.inf
+            product[forbidden] = -np.inf
             near.append(top(product, int(count * FACTOR_PART)))
         return np.concatenate(near) if near else np.zeros(0, dtype=np.int64)
 
@@ -119,11 +123,24 @@ class Retriever:
         known = profile.anchor.sum() > 0
         mix = 0.5 * (profile.anchor + catalogue) if known else catalogue
         room = np.rint(mix * (count if known else count * 4)).astype(np.int64)
-        rows = self._popular_by_topic[allowed[self._popular_by_topic]]
+        # The head of each topic, deep enough to lose a few to the mask; what is short is filled from the whole.
+        ends = np.minimum(self._topic_starts + np.where(room > 0, 2 * room + HEAD_SPARE, 0), self._topic_ends)
+        lengths = ends - self._topic_starts
+        offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows: Rows = self._popular_by_topic[np.repeat(self._topic_starts, lengths) + offsets]
+        rows = rows[allowed[rows]]
         topics = self._topic[rows]
         # Place of each row within its own topic, most popular first.
         place = np.arange(len(rows)) - np.searchsorted(topics, np.arange(len(room)))[topics]
-        return rows[place < room[topics]]
+        fitting: Rows = rows[place < room[topics]]
+        return fitting
+
+    def _most_popular(self, count: int, among: Mask) -> Rows:
+        for head in (self._popular[: HEAD_SPARE + 4 * count], self._popular):
+            rows: Rows = head[among[head]][:count]
+            if len(rows) == count:
+                break
+        return rows
 
     def _interests(self, profile: Profile, rows: Rows, sources: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
         """The nearest interest of what came by the user's own past; what is popular or fresh serves none."""

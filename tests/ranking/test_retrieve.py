@@ -85,8 +85,7 @@ def test_what_came_by_the_users_own_past_serves_its_nearest_interest_and_what_is
     user = someone(shop, 7)
     found = retriever.retrieve(user, COUNT)
     own = np.isin(found.sources, [Source.INTEREST, Source.NEIGHBOUR, Source.REPEAT])
-    weights = np.sqrt(user.vectors.shares / user.vectors.shares.max())
-    expected = (shop.arrays.item_vectors[found.rows] @ (user.vectors.interests * weights[:, None]).T).argmax(axis=1)
+    expected = (shop.arrays.item_vectors[found.rows] @ user.vectors.interests.T).argmax(axis=1)
     assert found.interests[own].tolist() == expected[own].tolist()
     assert (found.interests[~own] == -1).all()
     assert set(found.interests[own]) == {0, 1, 2, 3}
@@ -118,6 +117,14 @@ def test_a_cold_user_gets_recent_popular_items_of_every_topic(shop, retriever):
     for topic in range(shop.manifest.topic_count):
         members = np.flatnonzero((topics == topic) & shop.arrays.available)
         assert members[shop.arrays.recent_popularity[members].argmax()] in found.rows
+
+
+def test_a_cold_user_with_most_of_the_popular_taken_gets_the_next(shop, retriever):
+    allowed = shop.arrays.available.copy()
+    allowed[np.argsort(-shop.arrays.recent_popularity)[:2400]] = False
+    found = retriever.retrieve(someone(shop, 10, had=0, recent=0, interests=0), COUNT, allowed)
+    assert len(found.rows) >= COUNT
+    assert allowed[found.rows].all()
 
 
 def test_all_of_a_narrow_choice_are_candidates(shop, retriever):
