@@ -1,0 +1,50 @@
+"""Matrix factorisation: finds planted tastes, and folds a new user in as it was trained."""
+
+import numpy as np
+
+from tests.trainer.build import events
+from trainer.data import Events
+from trainer.factorise import confidences, factorise, fold_in, weight_matrix
+
+
+def two_tastes() -> Events:
+    rng = np.random.default_rng(0)
+    rows = [(user, int(rng.integers(10)) + 10 * (user % 2), float(day)) for user in range(60) for day in range(8)]
+    return events(rows)
+
+
+def test_items_of_ones_own_taste_score_above_all_others() -> None:
+    factors = factorise(weight_matrix(two_tastes()), dim=8, sweeps=8, seed=0)
+    scores = factors.users @ factors.items.T
+    assert scores[::2, :10].min() > scores[::2, 10:].max()
+    assert scores[1::2, 10:].min() > scores[1::2, :10].max()
+
+
+def test_folding_in_a_user_gives_the_factor_that_training_gave() -> None:
+    weights = weight_matrix(two_tastes())
+    factors = factorise(weights, dim=8, sweeps=25, seed=0)
+    for user in range(5):
+        part = slice(weights.indptr[user], weights.indptr[user + 1])
+        folded = fold_in(factors.gram, factors.items[weights.indices[part]], weights.data[part])
+        assert folded @ factors.users[user] / np.linalg.norm(folded) / np.linalg.norm(factors.users[user]) > 0.999
+
+
+def test_fold_in_solves_its_own_equation() -> None:
+    rng = np.random.default_rng(0)
+    factors, weights = rng.normal(size=(5, 4)).astype(np.float32), np.array([1, 2, 0.5, 0, 0], dtype=np.float32)
+    gram = factors.T @ factors + 5.0 * np.eye(4)
+    x = fold_in(gram, factors, weights)
+    extra = confidences(weights)
+    system = gram + sum(c * np.outer(y, y) for c, y in zip(extra, factors, strict=True))
+    target = sum((1 + c) * y for c, y, w in zip(extra, factors, weights, strict=True) if w > 0)
+    assert np.allclose(system @ x, target, atol=1e-4)
+
+
+def test_an_item_that_nobody_had_has_no_factor() -> None:
+    known = events([(0, 0, 0.0), (1, 1, 0.0)], items=4)
+    assert (factorise(weight_matrix(known), 4, 3, 0).items[2:] == 0).all()
+
+
+def test_the_same_seed_gives_the_same_factors() -> None:
+    one, other = (factorise(weight_matrix(two_tastes()), 8, 4, seed=7) for _ in range(2))
+    assert np.array_equal(one.items, other.items)
