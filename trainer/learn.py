@@ -105,7 +105,8 @@ def next_items(events: Events, users: int, seed: int) -> Relevant:
 
 
 def seed_everything(seed: int) -> None:
-    """The same bits from the same seed, on the same machine."""
+    """The same bits from the same seed on the same machine; layer names too, as they reach the exported model."""
+    keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

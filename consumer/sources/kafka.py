@@ -1,8 +1,6 @@
 """A Kafka topic, read as a member of a consumer group.
 
-The group decides who reads which partition; the store decides from where (see Source). A topic's identity is its id:
-fetches go by name, so a topic that is deleted and made again under the same name is found out by comparing ids after
-each poll, at most `ID_AGE_S_MAX` old.
+The group decides who reads which partition; the store decides from where (see Source).
 """
 
 import contextlib
@@ -15,7 +13,6 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import (
     AuthorizationError,
     KafkaError,
-    KafkaTimeoutError,
     LogTruncationError,
     OffsetOutOfRangeError,
     SaslAuthenticationFailedError,
@@ -26,16 +23,14 @@ from kafka.structs import MemberState, OffsetAndMetadata
 from consumer.broker import Broker
 from consumer.sources.base import Batch, Bounds, Record
 from consumer.sources.kafka_moves import Moves
+from consumer.sources.kafka_topic import TopicIdentity
 from interests.errors import BrokerUnavailable
 from interests.events import LogPartition
 
-ID_AGE_S_MAX = 3.0
 BOUNDS_TIMEOUT_S = 3.0
 CLOSE_TIMEOUT_S = 5.0
-MISSING_TOPIC_LOG_S = 30.0
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 PARTITION_FETCH_BYTES_MAX = 1024 * 1024
-NO_ID = 0
 MEMBER_S_MAX = 120.0
 REBALANCE_S_MAX = 60.0
 
@@ -50,14 +45,12 @@ class KafkaSource:
         self._broker, self._topic, self._group = broker, topic, group
         self._session_timeout_s = session_timeout_s
         self._consumer: Any = None
-        self._cluster: Any = None
+        self._identity = TopicIdentity(topic)
         self._moves = Moves()
-        self._incarnation: str | None = None
         self._assigned: frozenset[int] = frozenset()
         self._moving: set[int] = set()
         self._cut_off: dict[int, int] = {}
         self._committed: dict[LogPartition, int] = {}
-        self._id_seen_s = self._missing_logged_s = float("-inf")
         self._member_s = 0.0
 
     def poll(self, records_max: int, timeout_s: float) -> Batch:
@@ -66,17 +59,20 @@ class KafkaSource:
         out_of_range: frozenset[int] = frozenset()
         found: dict[TopicPartition, list[Any]] = {}
         try:
-            found = consumer.poll(timeout_ms=max(int(timeout_s * 1000), 1), max_records=records_max)
-        except (OffsetOutOfRangeError, LogTruncationError) as error:
-            out_of_range = self._out_of_range(error)
+            try:
+                found = consumer.poll(timeout_ms=max(int(timeout_s * 1000), 1), max_records=records_max)
+            except (OffsetOutOfRangeError, LogTruncationError) as error:
+                out_of_range = self._out_of_range(error)
+            self._see_membership(consumer)
+            if found or out_of_range:
+                self._identity.refresh(always=bool(out_of_range))
         except KafkaError as error:
             raise BrokerUnavailable(self._says(error)) from None
-        self._see_membership(consumer)
-        if found or out_of_range:
-            self._see_id(fresh=bool(out_of_range))
-        recreated = self._follow_id()
-        if recreated is not None or self._incarnation is None:
-            return recreated or Batch()
+        before = self._identity.follow()
+        if before is not None:
+            return self._begin_again(before)
+        if self._identity.incarnation is None:
+            return Batch()
         assigned, revoked = self._moves.take()
         self._assigned = (self._assigned - revoked) | assigned
         self._moving -= revoked | assigned | out_of_range
@@ -120,7 +116,11 @@ class KafkaSource:
 
     def bounds(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, Bounds]:
         """See Source. Blocks for BOUNDS_TIMEOUT_S at most."""
-        wanted = {p: TopicPartition(self._topic, p.partition) for p in partitions if p.incarnation == self._incarnation}
+        wanted = {
+            p: TopicPartition(self._topic, p.partition)
+            for p in partitions
+            if p.incarnation == self._identity.incarnation
+        }
         if not wanted or self._consumer is None:
             return {}
         try:
@@ -170,8 +170,7 @@ class KafkaSource:
             for opened in clients:
                 opened.close()
             raise BrokerUnavailable(self._says(error)) from None
-        self._cluster = clients[0].cluster
-        self._cluster.add_listener(self._on_metadata)
+        self._identity.attach(clients[0].cluster)
         self._moves.attach(consumer)
         consumer.subscribe(topics=[self._topic], listener=self._moves)
         self._consumer, self._member_s = consumer, time.monotonic()
@@ -211,53 +210,14 @@ class KafkaSource:
             self._disconnect()
             raise BrokerUnavailable(f"not let into group {self._group} for {MEMBER_S_MAX:g} s: connecting again")
 
-    def _on_metadata(self, _: object) -> None:
-        self._id_seen_s = time.monotonic()
-
-    def _see_id(self, *, fresh: bool) -> None:
-        """Make sure that the topic's id was seen lately (or just now): this program may have been stopped for long."""
-        if not fresh and time.monotonic() - self._id_seen_s <= ID_AGE_S_MAX:
-            return
-        update, deadline_s = self._cluster.request_update(), time.monotonic() + BOUNDS_TIMEOUT_S
-        while not update.is_done:
-            if time.monotonic() > deadline_s:
-                raise BrokerUnavailable(self._says(KafkaTimeoutError("metadata")))
-            time.sleep(0.002)
-
-    def _follow_id(self) -> Batch | None:
-        """Take note of the topic's identity; where it is another topic now, what was polled is not to be used."""
-        if self._cluster.partitions_for_topic(self._topic) is None:
-            self._log_missing()
-            return None
-        found = self._cluster.topic_id(self._topic)
-        if found is None or found.int == NO_ID:
-            # A broker older than 2.8 has no ids: one that is made again cannot be told from the old one there.
-            found = f"topic:{self._topic}"
-            if self._incarnation is None:
-                log.warning("the broker gives topics no ids: never delete and recreate the topic under this name")
-        before, self._incarnation = self._incarnation, str(found)
-        if before is None or before == self._incarnation:
-            return None
-        log.error(
-            "the topic was deleted and made again: it is another log, and is read from its start",
-            extra={"topic": self._topic, "before": before, "now": self._incarnation},
-        )
+    def _begin_again(self, before: str) -> Batch:
+        """All partitions anew, under the topic's new id; what was polled may be of either topic and is dropped."""
         old = frozenset(LogPartition(before, number) for number in self._assigned)
         self.pause()
         self._cut_off.clear()
         assigned, revoked = self._moves.take()
         self._assigned = (self._assigned - revoked) | assigned
         return Batch((), self.assignment(), old)
-
-    def _log_missing(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._missing_logged_s >= MISSING_TOPIC_LOG_S:
-            self._missing_logged_s = now_s
-            log.warning(
-                "the topic does not exist, or may not be seen: create it (kafka-topics --create --topic %s); waiting",
-                self._topic,
-                extra={"topic": self._topic},
-            )
 
     def _out_of_range(self, error: KafkaError) -> frozenset[int]:
         """The partitions that cannot be read where they stand. Empties none silently: the loop looks at the bounds."""
@@ -274,20 +234,20 @@ class KafkaSource:
 
     def _record(self, raw: Any) -> Record:
         headers = tuple((name, data or b"") for name, data in raw.headers)
-        where = LogPartition(self._incarnation or "", raw.partition)
+        where = LogPartition(self._identity.incarnation or "", raw.partition)
         timestamp_ms = -1 if raw.timestamp is None else raw.timestamp
         return Record(where, raw.offset, timestamp_ms, raw.key, raw.value, headers)
 
     def _named(self, numbers: Iterable[int]) -> frozenset[LogPartition]:
-        if self._incarnation is None:
+        if self._identity.incarnation is None:
             return frozenset()
-        return frozenset(LogPartition(self._incarnation, number) for number in numbers)
+        return frozenset(LogPartition(self._identity.incarnation, number) for number in numbers)
 
     def _offsets(self, next_offsets: Mapping[LogPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
         return {
             TopicPartition(self._topic, p.partition): OffsetAndMetadata(offset, "", -1)
             for p, offset in next_offsets.items()
-            if p.incarnation == self._incarnation
+            if p.incarnation == self._identity.incarnation
         }
 
     def _says(self, error: Exception) -> str:

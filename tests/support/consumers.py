@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -85,13 +85,22 @@ class ConsumerProcess:
     """`plural-consume`, or another program of its kind, as a process."""
 
     def __init__(
-        self, broker: Broker, topic: str, store_url: str, out: Path, *flags: str, module: str = "consumer"
+        self,
+        broker: Broker,
+        topic: str,
+        store_url: str,
+        out: Path,
+        *flags: str,
+        module: str = "consumer",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         command = [sys.executable, "-m", module, "--brokers", broker.address, "--topic", topic, "--store", store_url]
         said = ["--dead-letter-topic", f"{topic}.dead-letters", "--group", f"group-{topic}", "--poll-s", "0.1", *flags]
         self.out = out
         with out.open("ab") as log:
-            self._process = subprocess.Popen([*command, *said], stdout=log, stderr=log, env=os.environ | {"CI": ""})
+            self._process = subprocess.Popen(
+                [*command, *said], stdout=log, stderr=log, env=os.environ | (environment or {})
+            )
 
     def signal(self, number: signal.Signals) -> None:
         """Send it."""

