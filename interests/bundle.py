@@ -160,7 +160,7 @@ def _load(path: Path) -> Bundle:
 
 
 def _version(files: Mapping[str, FileEntry], manifest: Manifest) -> str:
-    # Of what changes a slate and nothing else: a second fit with the same seed gives the same version.
+    # Of what changes a slate and nothing else: neither when it was made nor what was measured.
     said = manifest.model_dump(exclude={"version", "files", "created_at", "metrics", "settings", "golden"})
     hashes = {name: entry.sha256 for name, entry in files.items()}
     return hashlib.sha256(json.dumps([said, hashes], sort_keys=True).encode()).hexdigest()[:16]

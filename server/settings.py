@@ -17,7 +17,7 @@ class ServerSettings(BaseSettings):
 
     Every flag can also be set as the environment variable PLURAL_<NAME>, as PLURAL_STORE for --store.
 
-    Smallest use:  plural-serve --bundle data/bundle
+    Smallest use:  plural-serve --bundle data/bundles
     """
 
     model_config = SettingsConfigDict(
@@ -32,7 +32,7 @@ class ServerSettings(BaseSettings):
     )
 
     listen: str = Field(LISTEN_DEFAULT, description="HOST:PORT to serve on; port 0 takes a free one and logs it")
-    bundle: Path = Field(Path("data/bundle"), description="what plural-train wrote: a bundle, or a directory of them")
+    bundle: Path = Field(Path("data/bundles"), description="what plural-train wrote: a bundle, or a directory of them")
     store: str = Field("lmdb:data/interests", description="where interest states are kept: a store's URL")
     log: Path = Field(
         Path("data/interactions.jsonl"),
