@@ -3,6 +3,7 @@
 Everything lies under data/bench and is made on first use.
 """
 
+import contextlib
 import random
 import socket
 import subprocess
@@ -95,10 +96,12 @@ def process(arguments: Sequence[object]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def free_address() -> str:
-    """A loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """A loopback address that nobody listens on, below the ports that outgoing connections take."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return f"127.0.0.1:{port}"
 
 
 def wait_for(address: str, timeout_s: float = 60.0) -> None:
