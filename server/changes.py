@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from interests.errors import StoreError
 from interests.stores.base import Changes, Cursor, InterestStore
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class ChangeWatch:
     """One thread over one store. `on_moved(user_ids, wakes)` and `on_lost()` are called on the event loop.
 
-    on_moved: users whose state moved, and those among them whose followers should see it (not impressions alone)
+    on_moved: users whose state moved; and to which version, of those whose followers should see it (not impressions)
     on_lost: changes may have been missed, so anybody may have moved
     """
 
@@ -33,7 +33,7 @@ class ChangeWatch:
         self,
         store: InterestStore,
         metrics: Metrics,
-        on_moved: Callable[[Iterable[str], frozenset[str]], None],
+        on_moved: Callable[[Iterable[str], Mapping[str, float]], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class ChangeWatch:
 
     def _moved(self, found: Changes, seen_s: float) -> None:
         self._metrics.change_lag_s.observe(time.monotonic() - seen_s)
-        wakes = frozenset(change.user_id for change in found.entries if change.wakes)
+        wakes: dict[str, float] = {change.user_id: change.version for change in found.entries if change.wakes}
         self._on_moved({change.user_id for change in found.entries}, wakes)
 
     def _lost(self) -> None:

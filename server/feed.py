@@ -19,7 +19,7 @@ from server.metrics import LIVE_EVENT_AGE_S_MAX, Metrics
 from server.requests import Asked
 from server.slates import Served, Slates, to_body
 from server.states import States, View, anonymous_state
-from server.streams import Slot, Streams
+from server.streams import Moved, Slot, Streams
 
 RETRY_AFTER_MS = 1000  # told to the clients of a server that goes
 STORE_RETRY_S = 0.25
@@ -53,12 +53,14 @@ class Feed:
             sent = await self._slates.of(asked.user_id, asked.query)
             yield sent.body + tail
             while await _moved(slot):
-                moved_s = slot.take()
+                moved = slot.take()
+                if moved is None or moved.version <= sent.state_version:
+                    continue  # what was sent has it already, and whatever came since is no reason to push
                 served = await self._newest(asked, slot)
                 if served is None or _same(served, sent):
                     continue
                 yield served.body + tail
-                self._count_push(served, moved_s)
+                self._count_push(served, moved)
                 sent = served
                 await slot.pause(self._push_interval_s_min)
         yield recommendations_pb2.FollowResponse(drain=_drain()).SerializeToString() + tail
@@ -102,10 +104,9 @@ class Feed:
             return self._states.view(await self._states.read(asked.user_id))
         return self._states.fresh_view(anonymous_state(asked.recent_item_ids, self._states.serving.bundle))
 
-    def _count_push(self, served: Served, moved_s: float | None) -> None:
+    def _count_push(self, served: Served, moved: Moved) -> None:
         self._metrics.pushes.inc()
-        if moved_s is not None:
-            self._metrics.push_s.observe(time.monotonic() - moved_s)
+        self._metrics.push_s.observe(time.monotonic() - moved.seen_s)
         age_s = time.time() - served.last_event_ms / 1000.0
         if 0.0 <= age_s <= LIVE_EVENT_AGE_S_MAX:
             self._metrics.event_to_push_s.observe(age_s)

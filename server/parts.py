@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
@@ -56,7 +56,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[int]:
         server = listen.make_server(settings, metrics)
         feed = Feed(slates, states, streams, settings.push_interval_ms_min, metrics)
         shell = Shell(metrics, settings.call_s_max)
-        shell.register(server, Recommendations(slates, states, feed), Interests(slates, states, recorder))
+        shell.register(server, Recommendations(slates, states, feed), Interests(states, recorder))
         health_servicer = listen.add_health(server)
         if settings.reflection:
             listen.add_reflection(server)
@@ -105,8 +105,8 @@ def _recorder(
     return recorder
 
 
-def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], frozenset[str]], None]:
-    def on_moved(user_ids: Iterable[str], wakes: frozenset[str]) -> None:
+def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], Mapping[str, float]], None]:
+    def on_moved(user_ids: Iterable[str], wakes: Mapping[str, float]) -> None:
         for user_id in user_ids:
             slates.drop(user_id)
         streams.move(wakes)

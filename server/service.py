@@ -78,8 +78,7 @@ class Recommendations:
 class Interests:
     """InterestService: bytes in, bytes out. Method names are those of the .proto."""
 
-    def __init__(self, slates: Slates, states: States, recorder: Recorder) -> None:
-        self._slates = slates
+    def __init__(self, states: States, recorder: Recorder) -> None:
         self._states = states
         self._recorder = recorder
 
@@ -102,7 +101,6 @@ class Interests:
         user_id = requests.parse(interests_pb2.ForgetUserRequest, data).user_id
         check_id("user_id", user_id)
         await self._recorder.forget(user_id)
-        self._slates.drop(user_id)
         return interests_pb2.ForgetUserResponse(erased=self._recorder.absorbed).SerializeToString()
 
 

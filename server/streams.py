@@ -5,40 +5,49 @@ for its client looks at the newest state then. So a slow reader costs a flag, ge
 """
 
 import asyncio
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from server.errors import LimitReached
 from server.metrics import Metrics
 
 
+class Moved(NamedTuple):
+    """What a slot stands for: the earliest change not looked at was seen then (monotonic), the newest is this one."""
+
+    seen_s: float
+    version: float
+
+
 class Slot:
     """What one stream waits for."""
 
-    __slots__ = ("_draining", "_moved_s", "_up")
+    __slots__ = ("_draining", "_moved", "_up")
 
     def __init__(self, draining: "asyncio.Future[None]") -> None:
         self._draining = draining
         self._up = asyncio.Event()
-        self._moved_s: float | None = None
+        self._moved: Moved | None = None
 
     @property
     def draining(self) -> bool:
         """True once the server is going."""
         return self._draining.done()
 
-    def move(self, now_s: float) -> None:
-        """The user's interests moved; seen at `now_s`, monotonic. Said once, however often it is called."""
-        if self._moved_s is None:
-            self._moved_s = now_s
+    def move(self, seen_s: float, version: float) -> None:
+        """The user's interests moved to this state version; infinity where it is unknown. However often, one flag."""
+        before = self._moved
+        self._moved = Moved(before.seen_s, max(before.version, version)) if before else Moved(seen_s, version)
         self._up.set()
 
-    def take(self) -> float | None:
-        """Lower the flag; when the earliest change it stood for was seen, None where it was down."""
-        moved_s, self._moved_s = self._moved_s, None
+    def take(self) -> Moved | None:
+        """Lower the flag, and say what it stood for."""
+        moved, self._moved = self._moved, None
         self._up.clear()
-        return moved_s
+        return moved
 
     async def wait(self) -> None:
         """Until the user's interests move or the server goes."""
@@ -88,16 +97,16 @@ class Streams:
                 self._slots.pop(user_id, None)
             self._set_count(self._count - 1)
 
-    def move(self, user_ids: Iterable[str]) -> None:
-        """Wake the streams of these users."""
+    def move(self, versions: Mapping[str, float]) -> None:
+        """Wake the streams of these users, whose interests are at these state versions now."""
         now_s = time.monotonic()
-        for user_id in user_ids:
+        for user_id, version in versions.items():
             for slot in self._slots.get(user_id, ()):
-                slot.move(now_s)
+                slot.move(now_s, version)
 
     def move_all(self) -> None:
         """Wake every stream: anybody may have moved."""
-        self.move(list(self._slots))
+        self.move(dict.fromkeys(self._slots, math.inf))
 
     def drain(self) -> None:
         """Ask every stream, those still to be opened too, to say goodbye and end."""

@@ -17,6 +17,9 @@ from tests.support.server import SMALL_WINDOW, WAIT_S, Client, connect, event, h
 from tests.support.server_program import SERVE, flags, program
 from tests.support.tiny_bundle import item
 
+BALANCER_S = 0.8
+"""How long after the server said that it goes calls still come."""
+
 
 def refused(*arguments: str) -> str:
     """What a server that must not start says; asserts exit 2 and one line."""
@@ -76,7 +79,9 @@ async def test_a_resumed_stream_loses_no_slate_over_a_restart(tmp_path: Path) ->
         assert (await read(stream)).slate.state_version == 1
         end = asyncio.ensure_future(_to_the_end(stream))
         process.send_signal(signal.SIGTERM)
-        token = (await end).resume_token
+        last = await end
+        assert last.HasField("drain")
+        token = last.resume_token
         assert await asyncio.wait_for(process.wait(), WAIT_S) == 0
     async with program(arguments) as (_, port), connect(port) as client:
         stream = _follow(client, "ada", resume_token=token)
@@ -122,13 +127,15 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        assert f"--listen {address}: cannot be served on" in refused(*flags(tmp_path), "--listen", address)
+        assert f"--listen {address}: cannot be served on" in _refused_here(*flags(tmp_path), "--listen", address)
 
 
-async def test_two_servers_do_not_write_one_log(tmp_path: Path) -> None:
-    async with program(flags(tmp_path)):
-        line = await asyncio.to_thread(refused, *flags(tmp_path))
-    assert "another plural-serve writes it" in line
+async def test_two_servers_share_neither_a_port_nor_a_log(tmp_path: Path) -> None:
+    async with program(flags(tmp_path / "one")) as (_, port):
+        here = await asyncio.to_thread(refused, *flags(tmp_path / "two"), "--listen", f"127.0.0.1:{port}")
+        log = await asyncio.to_thread(refused, *flags(tmp_path / "one"))
+    assert f"--listen 127.0.0.1:{port}: cannot be served on" in here
+    assert "another plural-serve writes it" in log
 
 
 def test_help_is_for_people() -> None:
@@ -170,9 +177,11 @@ async def _to_the_end(stream: Any) -> Any:
 
 
 async def _call_until(going: "asyncio.Future[Any]", client: Client, number: int) -> int:
-    """Unary calls one after another, as through a balancer that stops once the health service says so. All succeed."""
-    count = 0
-    while not going.done():
+    """Unary calls, as through a balancer that acts a while after the health service said so. All succeed."""
+    count, left_s = 0, asyncio.get_running_loop().time() + BALANCER_S
+    while not going.done() or asyncio.get_running_loop().time() < left_s:
         await client.recommendations.Recommend(recommendations_pb2.RecommendRequest(user_id=f"u{number}"))
         count += 1
+        if not going.done():
+            left_s = asyncio.get_running_loop().time() + BALANCER_S
     return count

@@ -1,0 +1,128 @@
+"""The watch over the change log: who is told of what, and what is let go of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+from plural.v1 import recommendations_pb2
+
+from interests import bundle as bundles
+from interests.encoder import Encoder
+from interests.errors import StoreUnavailable
+from interests.events import Action
+from interests.stores.base import Changes, Cursor
+from interests.stores.memory import MemoryStore
+from ranking.query import Query
+from ranking.recommend import Ranker
+from server.cache import SlateCache
+from server.changes import ChangeWatch
+from server.feed import Feed
+from server.metrics import Metrics
+from server.parts import _on_moved
+from server.requests import Asked
+from server.slates import Slates
+from server.states import Serving, States
+from server.streams import Streams
+from tests.support.recording import act, recorder
+from tests.support.server import shared_bundle, until
+
+
+@asynccontextmanager
+async def watched(store: MemoryStore, on_lost: Callable[[], None] = lambda: None) -> AsyncIterator[dict[str, float]]:
+    """The wakes told of while the block runs; a user whose state moved without a wake has -1."""
+    told: dict[str, float] = {}
+
+    def on_moved(user_ids: object, wakes: object) -> None:
+        assert isinstance(user_ids, set) and isinstance(wakes, dict)
+        told.update({user_id: wakes.get(user_id, -1) for user_id in user_ids})
+
+    watch = ChangeWatch(store, Metrics(), on_moved, on_lost)
+    watch.start()
+    yield told
+    await watch.stop()
+
+
+async def test_movers_are_told_with_their_version_and_impressions_without(tmp_path: Path) -> None:
+    store = MemoryStore()
+    writing = recorder(tmp_path / "log", store)
+    await writing.record([act("before", "a")])
+    async with watched(store) as told:
+        await writing.record([act("ada", "a"), act("ada", "b"), act("bob", "a", action=Action.IMPRESSION)])
+        await until(lambda: len(told) == 2)
+    await writing.close()
+    assert told == {"ada": 2, "bob": -1}
+
+
+async def test_a_trimmed_log_means_that_anybody_may_have_moved(tmp_path: Path) -> None:
+    store, lost = MemoryStore(changes_max=2), asyncio.Event()
+    writing = recorder(tmp_path / "log", store)
+    watch = ChangeWatch(store, Metrics(), lambda *_: None, lost.set)
+    watch._cursor = store.end_of_changes()
+    for number in range(5):
+        await writing.record([act(f"user-{number}", "a")])
+    watch._thread.start()
+    await asyncio.wait_for(lost.wait(), 10)
+    await watch.stop()
+    await writing.close()
+
+
+async def test_a_log_that_is_away_is_asked_again_and_then_anybody_may_have_moved(tmp_path: Path) -> None:
+    class Away(MemoryStore):
+        failures = 3
+
+        def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailable("away")
+            return super().changes(since, limit, wait_s)
+
+    store, lost = Away(), asyncio.Event()
+    writing = recorder(tmp_path / "log", store)
+    async with watched(store, lost.set) as told:
+        await writing.record([act("ada", "a")])
+        await asyncio.wait_for(lost.wait(), 10)
+        await until(lambda: told == {"ada": 1})
+    await writing.close()
+
+
+async def test_what_was_made_for_a_user_is_let_go_once_they_move(tmp_path: Path) -> None:
+    store, metrics, bundle = MemoryStore(), Metrics(), bundles.load(shared_bundle())
+    cache, states = SlateCache(1 << 20), States(store, Serving(bundle, Encoder(bundle), Ranker(bundle)), metrics)
+    slates = Slates(states, cache, metrics)
+    watch = ChangeWatch(store, metrics, _on_moved(slates, Streams(9, 9, metrics)), lambda: None)
+    watch.start()
+    writing = recorder(tmp_path / "log", store)
+    await writing.record([act("ada", "t0-00")])
+    await slates.of("ada", Query())
+    await slates.of("bob", Query())
+    await slates.of("ada", Query())
+    await writing.forget("ada")
+    await until(lambda: len(cache) == 1)
+    assert cache.get("bob", 0, bundle.version, Query())
+    assert "ada" not in states._views
+    await watch.stop()
+    await writing.close()
+    states.close()
+
+
+async def test_a_change_that_was_sent_already_pushes_nothing_when_it_is_told_late(tmp_path: Path) -> None:
+    store, metrics, bundle = MemoryStore(), Metrics(), bundles.load(shared_bundle())
+    states = States(store, Serving(bundle, Encoder(bundle), Ranker(bundle)), metrics)
+    streams = Streams(9, 9, metrics)
+    feed = Feed(Slates(states, SlateCache(1 << 20), metrics), states, streams, 0.0, metrics)
+    writing = recorder(tmp_path / "log", store)
+    await writing.record([act("ada", "t0-00")])
+    async with aclosing(feed.follow(Asked("ada", (), Query()), "")) as bodies:
+        await anext(bodies)
+        following = asyncio.ensure_future(anext(bodies))
+        await writing.record([act("ada", "t0-01", action=Action.IMPRESSION)])
+        streams.move({"ada": 1})
+        await asyncio.sleep(0.2)
+        assert not following.done()
+        await writing.record([act("ada", "t0-02")])
+        streams.move({"ada": 3})
+        body = await asyncio.wait_for(following, 10)
+    assert recommendations_pb2.FollowResponse.FromString(body).slate.state_version == 3
+    await writing.close()
+    states.close()
