@@ -24,6 +24,7 @@ from interests.errors import PluralError
 from interests.manifest import Golden
 from trainer.encoder_model import Encoder
 from trainer.factorise import ALPHA, fold_in
+from trainer.onnx_order import renumber
 
 OPSET = 18
 FOLD_IN_STEPS = 16
@@ -32,6 +33,8 @@ COSINE_MIN = 0.99
 
 Floats = npt.NDArray[np.float32]
 Feed = dict[str, npt.NDArray[Any]]
+Dims = tuple[str | int, ...]
+"""One dimension each: a name where it is free, else its size."""
 
 
 class ExportFailed(PluralError):
@@ -61,7 +64,12 @@ def export_encoder(encoder: Encoder, cases: list[Feed], props: Mapping[str, str]
         interests, shares = encoder(item_vectors, ages_days, actions, mask)
         return {"interests": tf.identity(interests), "shares": tf.identity(shares)}
 
-    names = {"item_vectors": ("batch", "length", ""), "interests": ("batch", "", ""), "shares": ("batch", "")}
+    shape = encoder.shape_of
+    names: dict[str, Dims] = {
+        "item_vectors": ("batch", "length", dim),
+        "interests": ("batch", shape.interests, dim),
+        "shares": ("batch", shape.interests),
+    }
     names |= dict.fromkeys(("ages_days", "actions", "mask"), ("batch", "length"))
     return _export(ENCODER_MODEL, run, signature, names, cases, props)
 
@@ -77,7 +85,11 @@ def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapp
     def run(item_factors: Any, weights: Any) -> dict[str, Any]:
         return {"factor": tf.identity(solve(gram, item_factors, weights))}
 
-    names = {"item_factors": ("batch", "items", ""), "weights": ("batch", "items"), "factor": ("batch", "")}
+    names: dict[str, Dims] = {
+        "item_factors": ("batch", "items", dim),
+        "weights": ("batch", "items"),
+        "factor": ("batch", dim),
+    }
     checked = _export(MF_MODEL, run, signature, names, cases, props)
     session = _session(checked.model)
     cosine = 1.0
@@ -152,7 +164,7 @@ def _export(
     name: str,
     run: Any,
     signature: list[Any],
-    dims: Mapping[str, tuple[str, ...]],
+    dims: Mapping[str, Dims],
     cases: list[Feed],
     props: Mapping[str, str],
 ) -> Checked:
@@ -160,9 +172,12 @@ def _export(
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
     for value in (*model.graph.input, *model.graph.output):
-        for place, dim_name in enumerate(dims.get(value.name, ())):
-            if dim_name:
-                value.type.tensor_type.shape.dim[place].dim_param = dim_name
+        for dim, said in zip(value.type.tensor_type.shape.dim, dims[value.name], strict=True):
+            if isinstance(said, int):
+                dim.dim_value = said
+            else:
+                dim.dim_param = said
+    renumber(model)
     model.graph.name = name.removesuffix(".onnx")
     for key, said in sorted(props.items()):
         model.metadata_props.add(key=key, value=said)

@@ -60,6 +60,29 @@ def test_a_fold_in_of_too_few_steps_does_not_leave(
         export.export_fold_in(system[0], system[1], {})
 
 
+def test_a_model_has_the_same_bytes_whatever_its_tensors_were_called_and_in_which_order(fitted: Fitted) -> None:
+    from trainer.onnx_order import renumber
+
+    model = onnx.load_from_string(fitted.bundle.encoder_model)
+    other = onnx.load_from_string(fitted.bundle.encoder_model)
+    kept = {value.name for value in (*other.graph.input, *other.graph.output)}
+    names = {"": ""} | {name: name for name in kept}
+    for tensor in other.graph.initializer:
+        tensor.name = names.setdefault(tensor.name, f"x{len(names)}")
+    for node in other.graph.node:
+        outputs = [names.setdefault(name, f"y{len(names)}") for name in node.output]
+        inputs = [names[name] for name in node.input]
+        del node.input[:], node.output[:]
+        node.input.extend(inputs)
+        node.output.extend(outputs)
+    shuffled = list(other.graph.initializer)[::-1]
+    del other.graph.initializer[:]
+    other.graph.initializer.extend(shuffled)
+    assert other.SerializeToString(deterministic=True) != model.SerializeToString(deterministic=True)
+    renumber(other)
+    assert other.SerializeToString(deterministic=True) == model.SerializeToString(deterministic=True)
+
+
 def test_the_encoder_leaves_with_named_dimensions_and_its_versions(fitted: Fitted) -> None:
     model = onnx.load_from_string(fitted.bundle.encoder_model)
     onnx.checker.check_model(model, full_check=True)

@@ -97,17 +97,11 @@ def test_nothing_but_the_bundle_its_report_and_its_logs_is_left(fitted: Fitted) 
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_figures_arrays_and_answers(fitted: Fitted, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_figures_and_the_same_bundle(fitted: Fitted, tmp_path: Path) -> None:
     from trainer.app import main
 
     arguments = ["--interactions", str(fitted.interactions), "--items", str(fitted.items), "--profile", "demo"]
     main(["fit", *arguments, "--out", str(tmp_path)])
     again = json.loads(next(tmp_path.glob("*.report.json")).read_text())
     assert again["figures"] == fitted.report["figures"]
-    # TensorFlow numbers a model's nodes by what a process has built before, so the files' names of nodes may differ;
-    # what is known of the items and what the models answer may not.
-    second, first = bundles.load(tmp_path), fitted.bundle
-    arrays = [name for name in first.manifest.files if name.endswith(".npy")]
-    assert arrays
-    assert {n: second.manifest.files[n] for n in arrays} == {n: first.manifest.files[n] for n in arrays}
-    assert second.manifest.golden == first.manifest.golden
+    assert bundles.load(tmp_path).version == fitted.bundle.version  # of the bytes of arrays and models
