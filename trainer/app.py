@@ -3,9 +3,11 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -19,6 +21,11 @@ from pydantic_settings import (
 
 from interests.errors import PluralError, SettingsRejected
 from trainer.settings import HistorySettings
+
+if TYPE_CHECKING:
+    from trainer.inputs import Inputs
+    from trainer.progress import Reporter
+    from trainer.timing import Stopwatch
 
 
 class Fit(HistorySettings):
@@ -75,25 +82,55 @@ def main(arguments: list[str] | None = None) -> None:
 def _fit(command: Fit) -> None:
     until_ms = _until_ms(command.until)
     _check_writable(command.out)
-    from trainer.fit import fit  # costs seconds, because TensorFlow does; --help should not
-    from trainer.progress import TerminalReporter
-
-    print(fit(command, command.out, until_ms, TerminalReporter()))
+    inputs, reporter, watch = _read(command, until_ms)
+    with _quiet_start():
+        from trainer.fit import fit
+    print(fit(inputs, command, command.out, reporter, watch))
 
 
 def _evaluate(command: Evaluate) -> None:
     until_ms = _until_ms(command.until)
     if command.json_file:
         _check_writable(command.json_file.parent)
-    from trainer.evaluate import lines
-    from trainer.fit import only_measure
-    from trainer.progress import TerminalReporter
-
-    figures = only_measure(command, until_ms, TerminalReporter())
+    inputs, reporter, watch = _read(command, until_ms)
+    with _quiet_start():
+        from trainer.evaluate import lines
+        from trainer.fit import only_measure
+    figures = only_measure(inputs, command, reporter, watch)
     if command.json_file:
         command.json_file.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
     for line in lines(figures):
         print(line)
+
+
+def _read(command: HistorySettings, until_ms: int | None) -> "tuple[Inputs, Reporter, Stopwatch]":
+    from trainer.inputs import read
+    from trainer.progress import TerminalReporter
+    from trainer.timing import Stopwatch
+
+    reporter, watch = TerminalReporter(), Stopwatch()
+    with watch.lap("read"):
+        return read(command, until_ms, reporter), reporter, watch
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """TensorFlow's libraries greet on the process's own stderr, past every log setting, as they load and find devices.
+
+    What goes wrong there is a Python exception, and still seen.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _until_ms(until: str | None) -> int | None:

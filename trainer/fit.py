@@ -10,34 +10,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from scipy import sparse
-
 from interests import bundle as bundles
 from interests.bundle import Bundle
-from interests.history import HistoryReport, read_interactions
 from trainer import parts
 from trainer.baselines import popular, recent_popular
-from trainer.catalogue import Catalogue, read_catalogue
-from trainer.content import features
-from trainer.data import TEST, TRAIN, VALIDATION, Events, describe, encode, last_basket, positive
+from trainer.data import TEST, TRAIN, VALIDATION, describe, last_basket
 from trainer.encoder_model import Shape
 from trainer.evaluate import Figure, evaluate, lines
+from trainer.inputs import Inputs
 from trainer.learn import Learned, learn, next_items, refit, seed_everything
 from trainer.progress import Reporter
 from trainer.settings import EFFORTS, HistorySettings
 from trainer.states import Case, absorb_users, profiles
 from trainer.timing import Stopwatch, peak_memory_mb
 from trainer.weights import Choice, choose, steps
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What was read, as rows."""
-
-    history: HistoryReport
-    catalogue: Catalogue
-    events: Events
-    described: sparse.csr_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,18 +34,6 @@ class Measured:
     choice: Choice | None
     figures: list[Figure] = field(default_factory=list)
     users: int = 0
-
-
-def read(settings: HistorySettings, until_ms: int | None, reporter: Reporter) -> Inputs:
-    """Both files, cleaned. Raises HistoryRejected."""
-    history = read_interactions(settings.interactions, until_ms)
-    for line in history.report.lines():
-        reporter.say(line)
-    catalogue = read_catalogue(settings.items, history.frame["item_id"].unique().to_list())
-    reporter.say(catalogue.line())
-    events = encode(history, catalogue)
-    positive(events)
-    return Inputs(history.report, catalogue, events, features(catalogue))
 
 
 def measure(
@@ -102,15 +76,9 @@ def measure(
     return Measured(learned, choice, figures, len(tested))
 
 
-def fit(settings: HistorySettings, out: Path, until_ms: int | None, reporter: Reporter) -> Path:
-    """Measure, learn from everything, write the bundle and its report beside it; returns the bundle's directory.
-
-    Raises HistoryRejected where the files cannot be learned from.
-    """
-    watch = Stopwatch()
+def fit(inputs: Inputs, settings: HistorySettings, out: Path, reporter: Reporter, watch: Stopwatch) -> Path:
+    """Measure, learn from everything, write the bundle and its report beside it; returns the bundle's directory."""
     seed_everything(settings.seed)
-    with watch.lap("read"):
-        inputs = read(settings, until_ms, reporter)
     measured = measure(inputs, settings, out / "logs", reporter, watch)
     with watch.lap("count everything"), reporter.task("factors and neighbours", parts.TICKS) as tick:
         counted = parts.count(inputs.events, inputs.described, Shape().dim, settings.seed, tick)
@@ -164,9 +132,7 @@ def _report(inputs: Inputs, measured: Measured, settings: HistorySettings, watch
     }
 
 
-def only_measure(settings: HistorySettings, until_ms: int | None, reporter: Reporter) -> list[Figure]:
-    """The figures alone, from a split of their own; writes no bundle. Raises HistoryRejected."""
-    watch = Stopwatch()
+def only_measure(inputs: Inputs, settings: HistorySettings, reporter: Reporter, watch: Stopwatch) -> list[Figure]:
+    """The figures alone, from a split of their own; writes no bundle."""
     seed_everything(settings.seed)
-    inputs = read(settings, until_ms, reporter)
     return measure(inputs, settings, None, reporter, watch).figures

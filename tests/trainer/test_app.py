@@ -1,6 +1,8 @@
 """The command line: exit codes, one line for what cannot be used, help for a newcomer."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,14 @@ def test_a_history_without_a_needed_column_ends_with_2_and_one_line(
     assert said.count("\n") == 1
     assert str(file) in said
     assert "item_id" in said
+
+
+def test_a_refusal_is_all_that_the_process_says(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trainer", "fit", "--interactions", "nowhere.csv", "--out", str(tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == ["plural-train: nowhere.csv: is not there; give a file, a directory or a glob"]
 
 
 def test_a_history_with_nothing_left_ends_with_2_and_says_why(
