@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-INTEREST_PART, FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART = 0.30, 0.15, 0.25, 0.12, 0.04, 0.14
+INTEREST_PART, FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART = 0.22, 0.20, 0.16, 0.26, 0.03, 0.13
 FRESH_DAYS = 14.0
 HEAD_SPARE = 8  # more of a list of popular items than asked for, before the whole of it is looked through
 MS_PER_DAY = 86_400_000

@@ -53,7 +53,7 @@ def test_the_nearest_items_of_each_interest_are_there(shop, retriever):
     found = retriever.retrieve(user, COUNT)
     for vector in user.vectors.interests:
         cosines = np.where(shop.arrays.available, shop.arrays.item_vectors @ vector, -np.inf)
-        assert set(np.argsort(-cosines)[:10]) <= set(found.rows.tolist())
+        assert set(np.argsort(-cosines)[:8]) <= set(found.rows.tolist())
 
 
 def test_the_strongest_pulls_come_as_neighbours_unless_they_were_had(shop, retriever):
@@ -103,7 +103,7 @@ def test_a_small_interest_keeps_room(shop, retriever):
     user = someone(shop, 9, interests=2)
     lopsided = replace(user.vectors, shares=np.array([0.99, 0.01], dtype=np.float32))
     found = retriever.retrieve(replace(user, vectors=lopsided), COUNT)
-    nearest = np.argsort(-np.where(shop.arrays.available, shop.arrays.item_vectors @ lopsided.interests[1], -2))[:20]
+    nearest = np.argsort(-np.where(shop.arrays.available, shop.arrays.item_vectors @ lopsided.interests[1], -2))[:12]
     assert set(nearest) <= set(found.rows)
 
 
