@@ -13,7 +13,7 @@ from prometheus_client import start_http_server
 from interests import bundle as bundles
 from interests.encoder import Encoder
 from interests.errors import SettingsRejected
-from interests.stores import open_store
+from interests.stores import open_store, without_credentials
 from interests.stores.base import InterestStore
 from ranking.recommend import Ranker
 from server import listen
@@ -131,13 +131,12 @@ def _log_start(settings: ServerSettings, serving: Serving, port: int) -> None:
     if settings.insecure_listen:
         log.warning("serving without TLS on an address that is not loopback", extra={"listen": settings.listen})
     manifest = serving.bundle.manifest
-    about = {"bundle": serving.bundle.version, "items": manifest.item_count, "store": _without_password(settings.store)}
+    about = {
+        "bundle": serving.bundle.version,
+        "items": manifest.item_count,
+        "store": without_credentials(settings.store),
+    }
     log.info("serving", extra={"listen": settings.listen, "port": port, "tls": settings.tls_cert is not None, **about})
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("//")
-    return f"{scheme}//{rest.rpartition('@')[2]}" if rest else url
 
 
 def _now_ms() -> int:

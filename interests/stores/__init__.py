@@ -17,6 +17,8 @@ POSSIBLE = (
 )
 MAP_GIB_MAX = 65_536
 
+__all__ = ["open_store", "without_credentials"]
+
 
 def open_store(url: str, *, read_only: bool = False) -> InterestStore:
     """Open the store that `url` names. Raises SettingsRejected for what is no store, StoreUnavailable for one away.
