@@ -2,7 +2,6 @@ PYTHON ?= python3
 RUNTIME ?= cpu  # or gpu: which ONNX Runtime to install
 BIN := .venv/bin
 STUBS_OUT := protos
-STORE ?= lmdb:data/demo/interests
 
 .PHONY: help demo serve demo-kafka test lint bench stubs proto-image format clean
 

@@ -14,8 +14,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from plural.v1 import events_pb2
 
 from bench.report import against, arguments, finish
-from bench.world import USERS, item, process, user, wait_until, world
+from bench.world import USERS, item, user, wait_until, world
 from examples.kafka_broker import KafkaBroker
+from examples.programs import running
 
 EVENTS, PARTITIONS = 100_000, 4
 TOPIC, DEAD_LETTERS = "interactions", "interactions.dead-letters"
@@ -77,7 +78,7 @@ def _consume(address: str, url: str, more: list[object]) -> float:
     """Events a second between the first batch committed and the last; a commit follows the store's durable write."""
     command = ["-m", "consumer", "--brokers", address, "--group", url, "--store", url, "--log-level", "WARNING"]
     watch = KafkaConsumer(bootstrap_servers=address, group_id=url, enable_auto_commit=False)
-    with process([*command, *more]):
+    with running([*command, *more]):
         wait_until(lambda: _committed(watch) > 0)
         first, started_s = _committed(watch), time.perf_counter()
         wait_until(lambda: _committed(watch) >= EVENTS, timeout_s=300)

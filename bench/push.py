@@ -20,8 +20,9 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from plural.v1 import events_pb2, recommendations_pb2, recommendations_pb2_grpc
 
 from bench.report import Row, against, arguments, finish, percentile
-from bench.world import World, free_address, item, process, run, user, wait_for, wait_until, world
+from bench.world import World, free_address, item, run, user, wait_for, wait_until, world
 from examples.kafka_broker import KafkaBroker
+from examples.programs import running
 
 USERS, FOLLOWED, PARTITIONS, SECONDS, WARM_UP_S = 1_000, 100, 4, 15.0, 8.0
 RATES = (100, 500)
@@ -53,7 +54,7 @@ def _measure(broker: KafkaBroker, shop: World, store: str, rounds: int) -> list[
     both = ["--brokers", broker.address, "--store", store, "--bundle", shop.bundles, "--log-level", "WARNING"]
     consume, serve = ["-m", "consumer", *both], ["-m", "server", "--listen", listen, *both]
     rows = []
-    with process(consume), process(serve):
+    with running(consume), running(serve):
         wait_for(listen)
         producer = KafkaProducer(bootstrap_servers=broker.address, acks="all", linger_ms=0)
         with _Followers(listen) as followers, _Poller(broker.address) as poller:

@@ -13,7 +13,8 @@ from plural.v1 import recommendations_pb2
 
 from bench import echo, load
 from bench.report import Row, against, arguments, finish, percentile
-from bench.world import DIRECTORY, USERS, World, free_address, process, run, user, wait_for, world
+from bench.world import DIRECTORY, USERS, World, free_address, run, user, wait_for, world
+from examples.programs import running
 
 METHOD = "/plural.v1.RecommendationService/Recommend"
 WARM_CALLS, COLD_CALLS = 6_000, 2_500
@@ -27,12 +28,12 @@ def main() -> None:
     run("-m", "consumer", "--from-file", shop.interactions, "--store", store, "--bundle", shop.bundles,
         "--log-level", "WARNING")  # fmt: skip
     warm, cold, empty = free_address(), free_address(), free_address()
-    with process(_server(shop, store, warm)), process([*_server(shop, store, cold), "--cache-mib", "0"]):
+    with running(_server(shop, store, warm)), running([*_server(shop, store, cold), "--cache-mib", "0"]):
         wait_for(warm)
         wait_for(cold)
         request = _request(0)
         answer = _call(warm, request)
-        with process(["-m", "bench.echo", empty, str(len(answer))]):
+        with running(["-m", "bench.echo", empty, str(len(answer))]):
             wait_for(empty)
             rows = _measure(warm, cold, empty, request, options.rounds)
     conditions = f"one server process each, {len(answer):,} bytes an answer, load of {load.IN_FLIGHT} calls in flight"

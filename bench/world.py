@@ -9,8 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,21 +76,6 @@ def _items() -> pl.DataFrame:
 def run(*arguments: object) -> None:
     """Run Python to its end; raises where it fails."""
     subprocess.run([sys.executable, *map(str, arguments)], check=True)
-
-
-@contextmanager
-def process(arguments: Sequence[object]) -> Iterator[subprocess.Popen[bytes]]:
-    """Python in the background, ended afterwards."""
-    started = subprocess.Popen([sys.executable, *map(str, arguments)])
-    try:
-        yield started
-    finally:
-        started.terminate()
-        try:
-            started.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
 
 
 def free_address() -> str:

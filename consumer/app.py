@@ -23,7 +23,7 @@ from consumer.settings import ConsumerSettings
 from consumer.watchdog import SourceStuck, Watchdog
 from interests.absorb import DEFAULT_RULE
 from interests.errors import BundleRejected, HistoryRejected, PluralError, SettingsRejected, StoreUnavailable
-from interests.runtime import check_onnxruntime, configure_logs
+from interests.runtime import check_onnxruntime, configure_logs, rejected
 from interests.stores import open_store
 
 if TYPE_CHECKING:
@@ -59,12 +59,8 @@ def read_settings(argv: Sequence[str] | None = None) -> ConsumerSettings:
     """Flags over environment over defaults. Raises SettingsRejected naming the flag."""
     try:
         settings = CliApp.run(ConsumerSettings, cli_args=list(sys.argv[1:] if argv is None else argv))
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        raise SettingsRejected(f"{flag}: {first['msg']}; see plural-consume --help") from None
-    except SettingsError as error:
-        raise SettingsRejected(f"{error}; see plural-consume --help") from None
+    except (ValidationError, SettingsError) as error:
+        raise rejected(error, "plural-consume") from None
     settings.check()
     return settings
 

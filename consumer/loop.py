@@ -26,8 +26,6 @@ from interests.events import LogEntry, LogPartition
 from interests.failpoints import failpoint
 from interests.stores.base import InterestStore
 
-HELD_LOG_S = 60.0
-
 log = logging.getLogger(__name__)
 
 

@@ -24,6 +24,7 @@ from rich.console import Console
 from examples import complete_journey
 from examples.complete_journey import Files
 from examples.playback import Player, Publish, Purchase
+from examples.programs import running
 
 DIRECTORY = Path("data/demo")
 ADDRESS = "127.0.0.1:50051"
@@ -131,17 +132,6 @@ def run(*arguments: str | Path) -> None:
     done = subprocess.run([sys.executable, "-m", *map(str, arguments)], check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
-
-
-@contextmanager
-def running(arguments: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """One of our programs in the background, stopped as an operator would stop it."""
-    process = subprocess.Popen([sys.executable, *arguments])
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 @contextmanager

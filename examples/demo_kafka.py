@@ -14,8 +14,9 @@ from plural.v1 import events_pb2
 from rich.console import Console
 
 from examples.complete_journey import Files
-from examples.demo import ADDRESS, DIRECTORY, connected, play, prepare, running, serve_command, store
+from examples.demo import ADDRESS, DIRECTORY, connected, play, prepare, serve_command, store
 from examples.kafka_broker import BrokerFailed, KafkaBroker
+from examples.programs import running
 
 TOPIC = "interactions"
 SEND_TIMEOUT_S = 10.0

@@ -178,12 +178,17 @@ def _model_errors(name: str) -> Iterator[None]:
         ) from None
 
 
-def _session(name: str, model: bytes, wanted: list[str]) -> Any:
+def open_session(model: bytes, wanted: list[str]) -> Any:
+    """ONNX Runtime over a model's bytes, on one thread. Raises its own errors, which have no public base."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=wanted)
+
+
+def _session(name: str, model: bytes, wanted: list[str]) -> Any:
     with _model_errors(name):
-        session = onnxruntime.InferenceSession(model, options, providers=wanted)
+        session = open_session(model, wanted)
     inputs, outputs = {i.name for i in session.get_inputs()}, {o.name for o in session.get_outputs()}
     if inputs != _INPUTS[name] or not set(_OUTPUTS[name]) <= outputs:
         raise BundleRejected(f"{name}: has inputs {sorted(inputs)} and outputs {sorted(outputs)}")

@@ -99,10 +99,14 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
 
 def mix(bundle: Bundle, rows: Rows, weights: Floats) -> Floats:
     """The mix over topics (T,) of weighted items; zeros where no item has a topic."""
-    topics = bundle.arrays.item_topic_ids[rows]
     shares = bundle.arrays.item_topic_shares[rows] * weights[:, None]
+    return mix_of_shares(bundle.arrays.item_topic_ids[rows], shares, bundle.manifest.topic_count)
+
+
+def mix_of_shares(topics: Rows, shares: Floats, topic_count: int) -> Floats:
+    """The mix (T,) of topics (n, m), -1 padded, by their shares (n, m); zeros where there is no topic."""
     known = topics >= 0
-    total = np.bincount(topics[known], weights=shares[known], minlength=bundle.manifest.topic_count).astype(np.float32)
+    total = np.bincount(topics[known], weights=shares[known], minlength=topic_count).astype(np.float32)
     mass = total.sum()
     return total / mass if mass > 0 else total
 

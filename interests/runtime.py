@@ -1,10 +1,11 @@
-"""What every program does once at its start: logs that machines can read, and exactly one ONNX Runtime."""
+"""What every program does once at its start: settings, logs that machines can read, exactly one ONNX Runtime."""
 
 import logging
 from importlib import metadata
 from typing import Literal
 
 import structlog
+from pydantic import ValidationError
 
 from interests.errors import SettingsRejected
 
@@ -48,6 +49,16 @@ def check_onnxruntime() -> None:
         )
     if not found:
         raise SettingsRejected("no ONNX Runtime is installed: install plural[cpu] or plural[gpu]")
+
+
+def rejected(error: Exception, program: str) -> SettingsRejected:
+    """What pydantic or its settings say of flags, in one line that names the first bad flag and where to read on."""
+    said = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        flag = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"][:1])
+        said = flag + first["msg"].removeprefix("Value error, ")
+    return SettingsRejected(f"{said}; see {program} --help")
 
 
 def _is_installed(name: str) -> bool:

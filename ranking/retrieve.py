@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from interests.absorb import MS_PER_DAY
 from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.nearest import nearest_interests
@@ -30,7 +31,6 @@ Mask = npt.NDArray[np.bool_]
 INTEREST_PART, FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART = 0.22, 0.20, 0.16, 0.26, 0.03, 0.13
 FRESH_DAYS = 14.0
 HEAD_SPARE = 8  # more of a list of popular items than asked for, before the whole of it is looked through
-MS_PER_DAY = 86_400_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interests.bundle import Bundle
+from interests.profile import mix_of_shares
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
@@ -43,10 +44,7 @@ def main_topics(mixes: Mixes) -> npt.NDArray[np.int64]:
 
 def mix_of(mixes: Mixes, topic_count: int) -> Floats:
     """The mix (T,) of these items together; zeros where none has a topic."""
-    known = mixes.topics >= 0
-    total = np.bincount(mixes.topics[known], weights=mixes.shares[known], minlength=topic_count).astype(np.float32)
-    mass = total.sum()
-    return total / mass if mass > 0 else total
+    return mix_of_shares(mixes.topics, mixes.shares, topic_count)
 
 
 def calibration_kl(target: Floats, mix: Floats) -> float:

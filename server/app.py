@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from interests.errors import BundleRejected, SettingsRejected, StoreError
-from interests.runtime import check_onnxruntime, configure_logs
+from interests.runtime import check_onnxruntime, configure_logs, rejected
 from server.settings import ServerSettings
 
 STOPPED, FAILED, REJECTED = 0, 1, 2
@@ -42,12 +42,8 @@ def read_settings(argv: Sequence[str] | None = None) -> ServerSettings:
     """Flags over environment over defaults. Raises SettingsRejected naming the flag."""
     try:
         return CliApp.run(ServerSettings, cli_args=list(sys.argv[1:] if argv is None else argv))
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"][:1])
-        raise SettingsRejected(f"{flag}{first['msg'].removeprefix('Value error, ')}; see plural-serve --help") from None
-    except SettingsError as error:
-        raise SettingsRejected(f"{error}; see plural-serve --help") from None
+    except (ValidationError, SettingsError) as error:
+        raise rejected(error, "plural-serve") from None
 
 
 async def _serve(settings: ServerSettings) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from interests.bundle_files import sync
 from interests.errors import SettingsRejected, StoreCorrupt, StoreUnavailable
 from interests.events import Action, Interaction
 
@@ -46,7 +47,7 @@ class EventLog:
             os.close(self._file)
             raise SettingsRejected(f"--log {path}: another plural-serve writes it; give each its own") from None
         if is_new:
-            _sync_directory(path.parent)
+            sync(path.parent)
         self._end = self._cut_torn_line()
         self._dirty = False
         self.identity = self._read_identity()
@@ -214,11 +215,3 @@ def _write_all(file: int, data: bytes, offset: int) -> None:
     while view:
         written = os.pwrite(file, view, offset)
         view, offset = view[written:], offset + written
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,8 +15,9 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.query import Query, Repeats
 from ranking.recommend import Ranker
+from ranking.topics import calibration_kl
 from trainer.baselines import FixedRanking
-from trainer.metrics import calibration_kl, interval, intra_list_distance, ndcg, recall
+from trainer.metrics import interval, intra_list_distance, ndcg, recall
 from trainer.states import Case
 
 SIZE, DEEP = 10, 100

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import tensorflow as tf
 import tf2onnx
 
 from interests.bundle import ENCODER_MODEL, MF_MODEL
+from interests.encoder import open_session, providers
 from interests.errors import PluralError
 from interests.manifest import Golden
 from trainer.encoder_model import Encoder
@@ -91,7 +91,7 @@ def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapp
         "factor": ("batch", dim),
     }
     checked = _export(MF_MODEL, run, signature, names, cases, props)
-    session = _session(checked.model)
+    session = open_session(checked.model, providers("cpu"))
     cosine = 1.0
     for case in cases:
         for found, factors, weights in zip(
@@ -134,7 +134,7 @@ def golden(
     encoder: bytes, mf: bytes, item_vectors: Floats, item_factors: Floats, histories: list[Feed]
 ) -> list[Golden]:
     """What the models make of some histories: rows, ages_days and actions of each, oldest first."""
-    sessions = _session(encoder), _session(mf)
+    sessions = open_session(encoder, providers("cpu")), open_session(mf, providers("cpu"))
     cases = []
     for history in histories:
         rows = history["rows"]
@@ -183,7 +183,7 @@ def _export(
         model.metadata_props.add(key=key, value=said)
     onnx.checker.check_model(model, full_check=True)
     data = bytes(model.SerializeToString(deterministic=True))
-    worst = max((_difference(traced, _session(data), case) for case in cases), default=0.0)
+    worst = max((_difference(traced, open_session(data, providers("cpu")), case) for case in cases), default=0.0)
     if not worst < PARITY_MAX:
         raise ExportFailed(f"{name}: is {worst:.2g} off TensorFlow, must be below {PARITY_MAX:g}")
     return Checked(data, worst)
@@ -198,10 +198,3 @@ def _difference(traced: Any, session: Any, case: Feed) -> float:
         scale = max(1.0, float(np.abs(wanted).max(initial=0.0)))
         worst = max(worst, float(np.abs(value - wanted).max(initial=0.0)) / scale)
     return worst
-
-
-def _session(model: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

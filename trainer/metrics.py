@@ -13,7 +13,6 @@ Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.integer]
 
 BOOTSTRAP_ROUNDS = 1000
-KL_SMOOTHING = 0.01
 
 
 def ndcg(ranked: Sequence[int], relevant: Rows, size: int) -> float:
@@ -72,13 +71,6 @@ def intra_list_distance(mixes: Floats) -> float:
         return 0.0
     total = float(np.square(units.sum(axis=0)).sum() - np.square(units).sum())
     return 1.0 - total / (k * (k - 1))
-
-
-def calibration_kl(target: Floats, mix: Floats) -> float:
-    """KL(target || mix), the mix smoothed by 1% of the target. Steck, RecSys 2018."""
-    known = target > 0
-    p, q = target[known].astype(np.float64), mix[known].astype(np.float64)
-    return float((p * np.log(p / ((1.0 - KL_SMOOTHING) * q + KL_SMOOTHING * p))).sum())
 
 
 def interval(values: Doubles, seed: int) -> tuple[float, float, float]:

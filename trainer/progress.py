@@ -68,15 +68,3 @@ class TerminalReporter:
 
         yield advance
         self.say(f"{name}: {done}/{total} in {time.monotonic() - started:.1f} s")
-
-
-class SilentReporter:
-    """Tells nobody; for tests and for callers that have their own report."""
-
-    def say(self, line: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def task(self, name: str, total: int) -> Iterator[Advance]:
-        """A step whose parts nobody counts."""
-        yield lambda: None

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -386,25 +386,34 @@ def test_readers_see_whole_states_while_a_writer_writes(backend: Backend) -> Non
     assert problems == []
 
 
-def test_writers_of_different_partitions_do_not_disturb_each_other(backend: Backend) -> None:
-    logs = {partition: _log_of(partition) for partition in (LOG, OTHER)}
+def _problems_at_once(write: Callable[[LogPartition], None], partitions: Iterable[LogPartition]) -> list[BaseException]:
+    """What `write` raised, run in a thread a partition."""
     problems: list[BaseException] = []
 
-    def write(partition: LogPartition) -> None:
+    def attempt(partition: LogPartition) -> None:
         try:
-            store = backend.open()
-            at = store.claim([partition])[partition]
-            for entry in logs[partition][at:]:
-                apply([entry], {partition: entry.offset + 1}, store)
+            write(partition)
         except BaseException as error:
             problems.append(error)
 
-    writers = [threading.Thread(target=write, args=(partition,)) for partition in logs]
+    writers = [threading.Thread(target=attempt, args=(partition,)) for partition in partitions]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(WAIT_S)
-    assert problems == []
+    return problems
+
+
+def test_writers_of_different_partitions_do_not_disturb_each_other(backend: Backend) -> None:
+    logs = {partition: _log_of(partition) for partition in (LOG, OTHER)}
+
+    def write(partition: LogPartition) -> None:
+        store = backend.open()
+        at = store.claim([partition])[partition]
+        for entry in logs[partition][at:]:
+            apply([entry], {partition: entry.offset + 1}, store)
+
+    assert _problems_at_once(write, logs) == []
     for entries in logs.values():
         assert everything(backend.open(), entries) == bits(replayed(entries))
 
@@ -412,21 +421,12 @@ def test_writers_of_different_partitions_do_not_disturb_each_other(backend: Back
 def test_one_handle_may_be_used_from_several_threads(store: InterestStore) -> None:
     logs = {partition: _log_of(partition) for partition in (LOG, OTHER)}
     store.claim(logs)
-    problems: list[BaseException] = []
 
     def write(partition: LogPartition) -> None:
-        try:
-            for entry in logs[partition]:
-                apply([entry], {partition: entry.offset + 1}, store)
-        except BaseException as error:
-            problems.append(error)
+        for entry in logs[partition]:
+            apply([entry], {partition: entry.offset + 1}, store)
 
-    writers = [threading.Thread(target=write, args=(partition,)) for partition in logs]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(WAIT_S)
-    assert problems == []
+    assert _problems_at_once(write, logs) == []
     for entries in logs.values():
         assert everything(store, entries) == bits(replayed(entries))
 

@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
+from ranking.topics import calibration_kl
 from tests.trainer.build import events
 from trainer.baselines import FixedRanking, popular, recent_popular
-from trainer.metrics import calibration_kl, interval, intra_list_distance, ndcg, ndcg_of_scores, recall
+from trainer.metrics import interval, intra_list_distance, ndcg, ndcg_of_scores, recall
 
 
 def test_ndcg_and_recall_of_lists_worked_out_by_hand() -> None:
