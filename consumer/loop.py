@@ -94,11 +94,12 @@ class Consumer:
         """Poll once and absorb what comes. Raises what stores and sources raise; the same entries then come again."""
         with self.metrics.stage("poll"):
             batch = self.source.poll(self.pace.batch_records, self._patience_s())
+            polled_s = time.time()
         self._follow(batch)
         if self._unclaimed and self.clock_s() >= self._retry_at_s:
             self._claim()
         if batch.records:
-            self._absorb(batch)
+            self._absorb(batch, polled_s)
         if not self._unclaimed:
             self.backoff.reset()
         return batch
@@ -135,11 +136,11 @@ class Consumer:
             log.warning("the store does not stand where it was written to", extra={"partitions": _numbers(moved)})
             raise Fenced("the store was moved or has lost writes")
 
-    def _absorb(self, batch: Batch) -> None:
+    def _absorb(self, batch: Batch, polled_s: float) -> None:
         with self.metrics.stage("decode"):
             entries = self._decode(batch.records)
         with self.metrics.stage("apply"):
-            applied = apply(entries, batch.next_offsets, self.store, self.encoder, self.rule)
+            applied = apply(entries, batch.next_offsets, self.store, self.encoder, self.rule, polled_s)
         with self.metrics.stage("commit"):
             self.source.commit(batch.next_offsets)
         self._absorbed_up_to |= batch.next_offsets

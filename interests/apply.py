@@ -5,6 +5,7 @@
 The consumer takes it for each batch it polls, the server for each group of calls where there is no Kafka.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from interests.encoder import Encoder
 from interests.events import LogEntry, LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState
-from interests.stores.base import InterestStore
+from interests.stores.base import InterestStore, Moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,14 @@ def apply(
     store: InterestStore,
     encoder: Encoder | None = None,
     rule: AbsorbRule = DEFAULT_RULE,
+    polled_s: float | None = None,
 ) -> Applied:
     """Absorb entries (each partition's in order) and write what moved, with the offsets, in one step.
 
     Without an encoder states are written without vectors and readers encode. Raises what the store raises; having
     raised, nothing counts twice when the same entries come again.
+
+    polled_s: when these entries were read, in seconds since 1970; the change log then tells of it
     """
     by_user: dict[str, list[LogEntry]] = {}
     for entry in entries:
@@ -52,9 +56,17 @@ def apply(
             silent.add(user_id)
     states = encoder.encode(moved) if encoder else moved
     failpoint("before_put")
-    store.put(states, next_offsets, frozenset(silent))
+    moments = {} if polled_s is None else _moments(states, by_user, polled_s)
+    store.put(states, next_offsets, frozenset(silent), moments)
     failpoint("after_put")
     return Applied(states, len(entries) - absorbed)
+
+
+def _moments(
+    states: Sequence[InterestState], by_user: Mapping[str, Sequence[LogEntry]], polled_s: float
+) -> dict[str, Moments]:
+    written_s = time.time()
+    return {s.user_id: Moments(by_user[s.user_id][-1].received_ms / 1000.0, polled_s, written_s) for s in states}
 
 
 def _wakes(old: InterestState, new: InterestState) -> bool:

@@ -193,9 +193,10 @@ class EmbeddedRecorder:
         for entry in entries:
             if entry.interaction is None:
                 self._log.blank(entry.user_id, entry.offset)
+        polled_s = self._now_ms() / 1000.0
         for _ in range(FENCED_TRIES):
             try:
-                apply(entries, {self._partition: next_offset}, self._store, self._encoder)
+                apply(entries, {self._partition: next_offset}, self._store, self._encoder, polled_s=polled_s)
                 self._absorbed_to = next_offset
                 return
             except Fenced:  # somebody else, a backfill say, moved one of these users since we read them

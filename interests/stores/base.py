@@ -10,15 +10,31 @@ Cursor = tuple[int, ...]
 """A place in a store's change log: one number a shard. Only the store that made it reads it."""
 
 
+class Moments(NamedTuple):
+    """When a change passed each stage on its way into the store, in seconds since 1970.
+
+    produced_s: by the log's own time for the newest entry; polled_s: read from the log; written_s: the put began
+    """
+
+    produced_s: float
+    polled_s: float
+    written_s: float
+
+
 class Change(NamedTuple):
     """One entry of the change log: this user's state is now at this version.
 
     wakes: False where only exposure moved, which is no reason to push a slate.
+    moments: None where the writer told none
     """
 
     user_id: str
     version: int
     wakes: bool
+    moments: Moments | None = None
+
+
+NO_MOMENTS: Mapping[str, Moments] = {}
 
 
 class Changes(NamedTuple):
@@ -51,6 +67,9 @@ class InterestStore(Protocol):
     def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
         """Newest states in one round trip; users never seen are absent. Erased users are there, erased."""
 
+    def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """The version of each user's newest state, without reading the state; users never seen are absent."""
+
     def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
         """Note where these partitions stand now, and say the next offset to read of each: 0 for one never seen."""
 
@@ -59,11 +78,13 @@ class InterestStore(Protocol):
         states: Iterable[InterestState],
         next_offsets: Mapping[LogPartition, int],
         silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
         """Write all or none, durably, before returning, and append the users to the change log.
 
         next_offsets: for each partition the offset to read next; the partition must be claimed by this handle
         silent: users whose followers need not wake (only exposure moved)
+        moments: by user, for the change log
         Raises Fenced, having written nothing, where a partition or a state has been moved by another handle since
         this one claimed or read it. A store of several shards may have written some of them when it raises: claim
         again, re-read, replay; watermarks make the rest harmless.

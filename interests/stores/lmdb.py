@@ -19,16 +19,19 @@ from interests.events import LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState, erased
 from interests.stores import fence, record
-from interests.stores.base import Change, Changes, Cursor
+from interests.stores.base import NO_MOMENTS, Change, Changes, Cursor, Moments
 from interests.stores.environment import GIB, Environment, share
+from interests.stores.wake import DIRECTORY, Listener, Notifier
 
 CHANGES_MAX = 1_000_000
 MAP_BYTES = 256 * GIB  # address space, not disk: the file grows as it is written
-POLL_S = 0.001
+SAFETY_POLL_S = 0.05  # a wake-up may be lost; so often we look without one
+DEAF_POLL_S = 0.001  # where wake-ups cannot arrive at all
 READER_CHECK_S = 60.0
 KEY_BYTES_MAX = 511  # LMDB's own
 
-_CHANGE = struct.Struct(">Q?")
+_CHANGE = struct.Struct(">QB")
+_WAKES, _HAS_MOMENTS = 1, 2
 
 
 class LmdbStore:
@@ -49,6 +52,8 @@ class LmdbStore:
         self._changes_max = changes_max
         self._claims: dict[LogPartition, fence.Positions] = {}
         self._writing = threading.Lock()
+        self._notifier = Notifier(path / DIRECTORY)
+        self._listener: Listener | None = None
         self._closed = False
         self._readers_checked_s = time.monotonic()
 
@@ -60,6 +65,17 @@ class LmdbStore:
                 user_id: txn.get(key, db=env.states) for user_id, key in keys.items() if 0 < len(key) <= KEY_BYTES_MAX
             }
         return {user_id: record.unpack(data) for user_id, data in found.items() if data is not None}
+
+    def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """See InterestStore."""
+        found = {}
+        with self._used() as env, env.lmdb.begin(buffers=True) as txn:
+            for user_id in user_ids:
+                key = user_id.encode()
+                data = txn.get(key, db=env.states) if 0 < len(key) <= KEY_BYTES_MAX else None
+                if data is not None:
+                    found[user_id] = record.version(data)
+        return found
 
     def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
         """See InterestStore."""
@@ -74,6 +90,7 @@ class LmdbStore:
         states: Iterable[InterestState],
         next_offsets: Mapping[LogPartition, int],
         silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
         """See InterestStore."""
         users = fence.by_user(states)
@@ -89,7 +106,7 @@ class LmdbStore:
                     raise
                 for partition, offset in offsets.items():
                     txn.put(_partition_key(partition), offset.to_bytes(8, "big"), db=env.offsets)
-                self._write(env, txn, users.values(), silent)
+                self._write(env, txn, users.values(), silent, moments)
                 failpoint("in_transaction")
             self._claims.update({partition: (offset,) for partition, offset in offsets.items()})
 
@@ -100,7 +117,7 @@ class LmdbStore:
             data = txn.get(user_id.encode(), db=env.states)
             if data is not None:
                 state = erased(record.unpack(data))
-                self._write(env, txn, [replace(state, version=state.version + 1)], frozenset())
+                self._write(env, txn, [replace(state, version=state.version + 1)])
 
     def end_of_changes(self) -> Cursor:
         """See InterestStore."""
@@ -108,8 +125,10 @@ class LmdbStore:
             return (_sequence(cursor.key()) if cursor.last() else 0,)
 
     def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
-        """See InterestStore. Looks each millisecond whether anything was committed, by any process."""
+        """See InterestStore. One thread at a time may wait; it is woken by the writer's commits, in any process."""
         deadline = time.monotonic() + wait_s
+        if wait_s > 0 and self._listener is None:
+            self._listener = Listener(self._environment.path / DIRECTORY)
         while True:
             with self._environment.errors():
                 commit = self._last_commit()
@@ -118,9 +137,10 @@ class LmdbStore:
                 return found
             with self._environment.errors():
                 while self._last_commit() == commit:
-                    if time.monotonic() >= deadline:
+                    left_s = deadline - time.monotonic()
+                    if left_s <= 0:
                         return found
-                    time.sleep(POLL_S)
+                    self._wait(left_s)
 
     def count(self) -> int:
         """See InterestStore."""
@@ -132,7 +152,10 @@ class LmdbStore:
         with self._writing:
             if not self._closed:
                 self._closed = True
+                self._notifier.close()
                 self._environment.release()
+                if self._listener is not None:
+                    self._listener.close()
 
     @contextmanager
     def _used(self) -> Iterator[Environment]:
@@ -160,6 +183,7 @@ class LmdbStore:
                 self._readers_checked_s = time.monotonic()
             with env.lmdb.begin(write=True) as txn:
                 yield env, txn
+            self._notifier.notify()
 
     def _check_writable(self) -> None:
         if self._read_only:
@@ -175,22 +199,36 @@ class LmdbStore:
         # Never backwards: what was absorbed stays absorbed.
         return {partition: max(offset, self._claims[partition][0]) for partition, offset in next_offsets.items()}
 
-    def _write(self, env: Environment, txn: Any, states: Iterable[InterestState], silent: frozenset[str]) -> None:
+    def _write(
+        self,
+        env: Environment,
+        txn: Any,
+        states: Iterable[InterestState],
+        silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
+    ) -> None:
         with txn.cursor(db=env.changes) as cursor:
             sequence = _sequence(cursor.key()) if cursor.last() else 0
             for state in states:
                 user = state.user_id.encode()
                 txn.put(user, record.pack(state), db=env.states)
                 sequence += 1
-                change = _CHANGE.pack(state.version, state.user_id not in silent) + user
+                told = record.pack_moments(moments.get(state.user_id))
+                flags = _WAKES * (state.user_id not in silent) | _HAS_MOMENTS * bool(told)
+                change = _CHANGE.pack(state.version, flags) + told + user
                 cursor.put(sequence.to_bytes(8, "big"), change, append=True)
             alive = cursor.first()
             while alive and _sequence(cursor.key()) <= sequence - self._changes_max:
                 alive = cursor.delete()
 
+    def _wait(self, left_s: float) -> None:
+        listener = self._listener
+        if listener is not None:
+            listener.wait(min(left_s, SAFETY_POLL_S if listener.hears else DEAF_POLL_S))
+
     def _last_commit(self) -> int:
-        # As readers see it: what `info()` says runs ahead of them while a commit is being synced. Called each
-        # millisecond, and so without the context managers that the rest is made of.
+        # As readers see it: what `info()` says runs ahead of them while a commit is being synced. Called at each
+        # wake-up, and so without the context managers that the rest is made of.
         if self._closed:
             raise fence.closed()
         self._environment.acquire()
@@ -212,9 +250,15 @@ class LmdbStore:
                 for data in cursor.iternext(keys=False):
                     if len(entries) == limit:
                         break
-                    version, wakes = _CHANGE.unpack_from(data)
-                    entries.append(Change(data[_CHANGE.size :].decode(), version, wakes))
+                    entries.append(_change(data))
         return Changes(entries, (after + len(entries),), False)
+
+
+def _change(data: bytes) -> Change:
+    version, flags = _CHANGE.unpack_from(data)
+    user_at = _CHANGE.size + (record.MOMENTS_BYTES if flags & _HAS_MOMENTS else 0)
+    moments = record.unpack_moments(data[_CHANGE.size : user_at])
+    return Change(data[user_at:].decode(), version, bool(flags & _WAKES), moments)
 
 
 def _check_versions(env: Environment, txn: Any, users: Mapping[str, InterestState]) -> None:

@@ -11,7 +11,7 @@ from interests.events import LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState, erased
 from interests.stores import fence
-from interests.stores.base import Change, Changes, Cursor
+from interests.stores.base import NO_MOMENTS, Change, Changes, Cursor, Moments
 
 CHANGES_MAX = 1_000_000
 
@@ -54,6 +54,11 @@ class MemoryStore:
         with self._open() as shared:
             return {user_id: shared.states[user_id] for user_id in user_ids if user_id in shared.states}
 
+    def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """See InterestStore."""
+        with self._open() as shared:
+            return {user_id: shared.states[user_id].version for user_id in user_ids if user_id in shared.states}
+
     def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
         """See InterestStore."""
         with self._open() as shared:
@@ -66,6 +71,7 @@ class MemoryStore:
         states: Iterable[InterestState],
         next_offsets: Mapping[LogPartition, int],
         silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
         """See InterestStore."""
         users = fence.by_user(states)
@@ -74,7 +80,7 @@ class MemoryStore:
             failpoint("in_transaction")
             for user_id, state in users.items():
                 shared.states[user_id] = replace(state, stored_version=state.version)
-                shared.append(Change(user_id, state.version, user_id not in silent))
+                shared.append(Change(user_id, state.version, user_id not in silent, moments.get(user_id)))
             for partition, offset in next_offsets.items():
                 shared.offsets[partition] = max(offset, shared.offsets.get(partition, 0))
                 self._claims[partition] = (shared.offsets[partition],)

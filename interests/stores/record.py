@@ -3,10 +3,15 @@
 The version stands in front so that a writer can be fenced without parsing a state, by a Lua script too.
 """
 
+import struct
+
 from interests.errors import StoreCorrupt
 from interests.state import InterestState, from_bytes, to_bytes
+from interests.stores.base import Moments
 
 VERSION_BYTES = 8
+_MOMENTS = struct.Struct(">ddd")
+MOMENTS_BYTES = _MOMENTS.size
 
 
 def pack(state: InterestState) -> bytes:
@@ -30,3 +35,13 @@ def version(data: bytes | None) -> int:
 def version_bytes(number: int) -> bytes:
     """A version as it stands in front of a state."""
     return number.to_bytes(VERSION_BYTES, "big")
+
+
+def pack_moments(moments: Moments | None) -> bytes:
+    """Moments as they stand in a change log, empty for none."""
+    return _MOMENTS.pack(*moments) if moments else b""
+
+
+def unpack_moments(data: bytes | None) -> Moments | None:
+    """What `pack_moments` was given."""
+    return Moments(*_MOMENTS.unpack(data)) if data else None

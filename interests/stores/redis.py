@@ -20,7 +20,7 @@ from interests.events import LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState, erased
 from interests.stores import fence, record
-from interests.stores.base import Changes, Cursor
+from interests.stores.base import NO_MOMENTS, Changes, Cursor, Moments
 from interests.stores.redis_client import RedisClient
 from interests.stores.redis_shards import Moved, Shards, Step
 
@@ -55,6 +55,13 @@ class RedisStore:
         found = self._shards.records(users) if users else []
         return {user_id: record.unpack(data) for user_id, data in zip(users, found, strict=True) if data is not None}
 
+    def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
+        """See InterestStore."""
+        self._check_open()
+        users = list(dict.fromkeys(user_ids))
+        found = self._shards.versions(users) if users else []
+        return {user_id: version for user_id, version in zip(users, found, strict=True) if version}
+
     def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
         """See InterestStore. Says the offset of the hindmost shard."""
         self._check_writable()
@@ -71,6 +78,7 @@ class RedisStore:
         states: Iterable[InterestState],
         next_offsets: Mapping[LogPartition, int],
         silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
         """See InterestStore. After any error the partitions must be claimed again: some shards may have written."""
         users = fence.by_user(states)
@@ -82,7 +90,7 @@ class RedisStore:
             # Never backwards: what a shard has absorbed stays absorbed.
             moved = {p: tuple(max(stood, next_offsets[p]) for stood in positions) for p, positions in held.items()}
             failpoint("in_transaction")
-            self._write(users, held, moved, silent)
+            self._write(users, held, moved, silent, moments)
             self._claims.update(moved)
 
     def forget(self, user_id: str) -> None:
@@ -136,12 +144,13 @@ class RedisStore:
         held: Mapping[LogPartition, fence.Positions],
         moved: Mapping[LogPartition, fence.Positions],
         silent: frozenset[str],
+        moments: Mapping[str, Moments],
     ) -> None:
         by_shard: dict[int, list[InterestState]] = {shard: [] for shard in range(self._shards.count) if held}
         for state in users.values():
             by_shard.setdefault(self._shards.of(state.user_id), []).append(state)
         steps = {
-            shard: Step([Moved(p, held[p][shard], moved[p][shard]) for p in held], theirs, silent)
+            shard: Step([Moved(p, held[p][shard], moved[p][shard]) for p in held], theirs, silent, moments)
             for shard, theirs in by_shard.items()
         }
         stale = 0

@@ -3,7 +3,7 @@
     KEYS  offsets (hash), changes (stream), log (hash: last, trimmed, users), then one state key a user
     ARGV  most changes to keep, number of partitions,
           field, held offset, next offset       for each partition
-          held version, record, wakes, user id  for each state; versions as in record.py
+          held version, record, wakes, user id, moments (may be empty)  for each state; see record.py
     returns {'written'}, {'offset', place of the partition, stored offset} or {'state', number of stale states}
 
 A script that runs out of memory does so at its first write, having written nothing; the append-only file holds its
@@ -28,7 +28,7 @@ for i = 4, #KEYS do
   local version = redis.call('GETRANGE', KEYS[i], 0, 7)
   if version == '' then version = string.rep('\\0', 8) end
   if version ~= ARGV[at] then stale = stale + 1 end
-  at = at + 4
+  at = at + 5
 end
 if stale > 0 then return {'state', stale} end
 
@@ -42,8 +42,9 @@ for i = 4, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 0 then redis.call('HINCRBY', log, 'users', 1) end
   redis.call('SET', KEYS[i], ARGV[at + 1])
   local version = string.sub(ARGV[at + 1], 1, 8)
-  last = redis.call('XADD', changes, '*', 'version', version, 'wakes', ARGV[at + 2], 'user', ARGV[at + 3])
-  at = at + 4
+  last = redis.call('XADD', changes, '*', 'version', version, 'wakes', ARGV[at + 2], 'user', ARGV[at + 3],
+    'moments', ARGV[at + 4])
+  at = at + 5
 end
 if last then
   local over = redis.call('XLEN', changes) - changes_max

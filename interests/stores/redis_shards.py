@@ -13,7 +13,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError
@@ -21,8 +21,9 @@ from redis.exceptions import NoScriptError
 from interests.events import LogPartition
 from interests.state import InterestState
 from interests.stores import record
-from interests.stores.base import Change, Cursor
+from interests.stores.base import NO_MOMENTS, Change, Cursor, Moments
 from interests.stores.fence import Positions
+from interests.stores.record import pack_moments, unpack_moments
 from interests.stores.redis_client import RedisClient
 from interests.stores.redis_script import PUT
 
@@ -46,6 +47,7 @@ class Step:
     moved: Sequence[Moved]
     states: Sequence[InterestState]
     silent: frozenset[str]
+    moments: Mapping[str, Moments] = field(default_factory=lambda: NO_MOMENTS)
 
 
 class Look(NamedTuple):
@@ -79,6 +81,12 @@ class Shards:
             for key in keys:
                 pipeline.get(key)
             return list(pipeline.execute())
+
+    def versions(self, user_ids: Sequence[str]) -> list[int]:
+        """The versions of these users, 0 for one never seen; their states stay where they are."""
+        end = record.VERSION_BYTES - 1
+        found = self._ask("getrange", [(self._state_key(user_id), 0, end) for user_id in user_ids])
+        return [record.version(data) for data in found]
 
     def offsets(self, partitions: Sequence[LogPartition]) -> dict[LogPartition, Positions]:
         """Where each partition stands in each shard."""
@@ -165,6 +173,7 @@ class Shards:
         for state in step.states:
             wakes = int(state.user_id not in step.silent)
             arguments += [record.version_bytes(state.stored_version), record.pack(state), wakes, state.user_id]
+            arguments.append(pack_moments(step.moments.get(state.user_id)))
         return (len(keys), *keys, *arguments)
 
     def _key(self, shard: int, name: str) -> str:
@@ -179,7 +188,12 @@ def _field(partition: LogPartition) -> str:
 
 
 def _change(fields: Mapping[bytes, bytes]) -> Change:
-    return Change(fields[b"user"].decode(), record.version(fields[b"version"]), fields[b"wakes"] == b"1")
+    return Change(
+        fields[b"user"].decode(),
+        record.version(fields[b"version"]),
+        fields[b"wakes"] == b"1",
+        unpack_moments(fields.get(b"moments")),
+    )
 
 
 def _id_number(text: bytes | None) -> int:

@@ -13,7 +13,7 @@ from interests.errors import Fenced, StoreError
 from interests.events import Action, LogEntry, LogPartition
 from interests.state import InterestState, InterestVectors, to_bytes
 from interests.stores import open_store
-from interests.stores.base import Change, Changes, InterestStore
+from interests.stores.base import Change, Changes, InterestStore, Moments
 from interests.stores.redis import RedisStore
 from tests.contract.conftest import Backend
 from tests.support.entries import LOG, bits, did, erased_at, random_log, replayed
@@ -76,6 +76,25 @@ def test_any_id_that_an_event_may_carry_is_a_users_own(store: InterestStore) -> 
     found = store.get(ODD_IDS)
     assert {user_id: found[user_id].version for user_id in ODD_IDS} == {u: p + 1 for p, u in enumerate(ODD_IDS)}
     assert store.count() == len(ODD_IDS)
+
+
+def test_versions_are_told_without_the_states(store: InterestStore) -> None:
+    store.claim([LOG])
+    store.put([state(user_id, place + 1) for place, user_id in enumerate(ODD_IDS)], {LOG: 1})
+    store.forget("ada")
+    found = store.versions([*ODD_IDS, "nobody", "", "x" * 600])
+    assert found == {user_id: store.get([user_id])[user_id].version for user_id in ODD_IDS}
+    assert found["ada"] == 2
+    assert store.versions([]) == {}
+
+
+def test_the_change_log_tells_when_each_change_passed_its_stages(store: InterestStore) -> None:
+    store.claim([LOG])
+    start = store.end_of_changes()
+    moments = Moments(1_700_000_000.125, 1_700_000_001.25, 1_700_000_002.5)
+    store.put([state("ada"), state("bob")], {LOG: 1}, frozenset({"ada"}), {"ada": moments})
+    told = {change.user_id: change for change in read_all(store, start)}
+    assert told == {"ada": Change("ada", 1, False, moments), "bob": Change("bob", 1, True, None)}
 
 
 def test_one_put_takes_500_states(store: InterestStore) -> None:

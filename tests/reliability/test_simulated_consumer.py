@@ -8,6 +8,7 @@ import pytest
 from consumer.loop import Consumer
 from interests.events import LogPartition
 from interests.state import InterestState
+from interests.stores.base import NO_MOMENTS, Moments
 from interests.stores.memory import MemoryStore
 from tests.support.simulation import World
 
@@ -54,9 +55,10 @@ class SplitWrites(MemoryStore):
         states: Iterable[InterestState],
         next_offsets: Mapping[LogPartition, int],
         silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
         SplitWrites.writes += 1
-        super().put([] if SplitWrites.writes % 7 == 0 else states, next_offsets, silent)
+        super().put([] if SplitWrites.writes % 7 == 0 else states, next_offsets, silent, moments)
 
     def handle(self) -> "SplitWrites":
         return SplitWrites(shared=self._shared)

@@ -17,6 +17,7 @@ from interests.errors import Fenced, SettingsRejected, StoreCorrupt, StoreUnavai
 from interests.events import Action, LogPartition
 from interests.history import read_interactions, to_interactions
 from interests.state import InterestState
+from interests.stores.base import NO_MOMENTS, Moments
 from interests.stores.memory import MemoryStore
 from server.errors import LimitReached
 from server.event_log import EventLog, erasure_row, interaction_row
@@ -42,10 +43,11 @@ class Refusing(MemoryStore):
         states: Iterable[InterestState],
         next_offsets: Mapping[LogPartition, int],
         silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
         if self.refusals:
             raise self.refusals.pop(0)
-        super().put(states, next_offsets, silent)
+        super().put(states, next_offsets, silent, moments)
 
     def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
         if self.claims_refused:

@@ -17,7 +17,7 @@ from consumer.sources.kafka import KafkaSource
 from interests.events import LogPartition
 from interests.state import InterestState
 from interests.stores import open_store
-from interests.stores.base import InterestStore
+from interests.stores.base import InterestStore, Moments
 
 COMMIT_EVERY = 10  # batches; the client library's own default is five seconds
 
@@ -56,9 +56,13 @@ class ForgetfulStore:
         return {user: replace(state, watermarks={}) for user, state in self._store.get(user_ids).items()}
 
     def put(
-        self, states: Iterable[InterestState], next_offsets: Mapping[LogPartition, int], silent: frozenset[str]
+        self,
+        states: Iterable[InterestState],
+        next_offsets: Mapping[LogPartition, int],
+        silent: frozenset[str],
+        moments: Mapping[str, Moments],
     ) -> None:
-        self._store.put(states, next_offsets, silent)
+        self._store.put(states, next_offsets, silent, moments)
 
     def close(self) -> None:
         self._store.close()

@@ -15,7 +15,7 @@ from consumer.sources.memory import MemoryLog, MemorySource
 from interests.errors import BrokerUnavailable, StoreUnavailable
 from interests.events import LogPartition
 from interests.state import InterestState
-from interests.stores.base import InterestStore
+from interests.stores.base import NO_MOMENTS, InterestStore, Moments
 from interests.stores.memory import MemoryStore
 from tests.support.entries import bits
 from tests.support.records import entries_and_bad, fill, oracle
@@ -46,11 +46,12 @@ class FailingStore:
         states: Iterable[InterestState],
         next_offsets: Mapping[LogPartition, int],
         silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
         self._world.maybe_fail(Crash(), 0.04)
         self._world.maybe_fail(StoreUnavailable("simulated, nothing written"), 0.1)
         self._world.maybe_interleave()
-        self._store.put(states, next_offsets, silent)
+        self._store.put(states, next_offsets, silent, moments)
         self._world.maybe_fail(StoreUnavailable("simulated, the answer was lost"), 0.1)
         self._world.maybe_fail(Crash(), 0.04)
 
