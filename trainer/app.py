@@ -37,8 +37,10 @@ class Fit(HistorySettings):
 class Evaluate(HistorySettings):
     """Measure on a split of the history's own, without writing a bundle."""
 
-    protocol: Literal["last-basket"] = Field(
-        "last-basket", description="last-basket: each user's last timestamp group is the test, the one before validates"
+    protocol: Literal["last-out", "last-basket", "time-split", "prequential"] = Field(
+        "last-basket",
+        description="last-out, last-basket: a user's last event, or timestamp group, is the test, the one before "
+        "validates; time-split: 80/10/10 by time; prequential: models from the first half, the rest replayed",
     )
     json_file: Path | None = Field(
         None, alias="json", description="write the figures there: a list of row, metric, value, low, high"
@@ -93,10 +95,15 @@ def _evaluate(command: Evaluate) -> None:
     if command.json_file:
         _check_writable(command.json_file.parent)
     inputs, reporter, watch = _read(command, until_ms)
+    from trainer.splits import split
+
+    part = split(inputs.events, command.protocol)
     with _quiet_start():
         from trainer.evaluate import lines
-        from trainer.fit import only_measure
-    figures = only_measure(inputs, command, reporter, watch)
+        from trainer.learn import seed_everything
+        from trainer.measure import measure
+    seed_everything(command.seed)
+    figures = measure(inputs, command, part, None, reporter, watch).figures
     if command.json_file:
         command.json_file.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
     for line in lines(figures):

@@ -1,4 +1,4 @@
-"""The history as arrays, and its split by timestamp group.
+"""The history as arrays.
 
 A group is what one user did at one time, such as a basket. Inside a group there is no order: nothing here lets one
 item of a group be learned from another as if it had come before.
@@ -16,9 +16,6 @@ from interests.errors import HistoryRejected
 from interests.events import STARS_MAX, Action
 from interests.history import History
 from trainer.catalogue import Catalogue
-
-TRAIN, VALIDATION, TEST = 0, 1, 2
-GROUPS_TO_SPLIT_MIN = 3  # one to learn from, one to choose by, one to report on
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -55,8 +52,8 @@ class Events:
         """The latest event."""
         return int(self.times_ms.max())
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> "Events":
-        """These events alone, of the same users and items."""
+    def where(self, mask: npt.NDArray[np.bool_] | slice) -> "Events":
+        """These events alone, of the same users and items; a slice copies nothing."""
         names = ("users", "items", "times_ms", "actions", "values", "groups")
         return replace(self, **{name: getattr(self, name)[mask] for name in names})
 
@@ -87,10 +84,16 @@ def encode(history: History, catalogue: Catalogue) -> Events:
 
 def positive(events: Events) -> Events:
     """What speaks for an item: neither impressions nor dislikes. Raises HistoryRejected where nothing does."""
-    mask = (events.actions != Action.IMPRESSION) & (events.actions != Action.DISLIKE)
+    mask = speaks(events)
     if not mask.any():
         raise HistoryRejected("the history holds impressions and dislikes alone; give views, clicks or purchases too")
     return events.where(mask)
+
+
+def speaks(events: Events) -> npt.NDArray[np.bool_]:
+    """Which events speak for their item (e,)."""
+    mask: npt.NDArray[np.bool_] = (events.actions != Action.IMPRESSION) & (events.actions != Action.DISLIKE)
+    return mask
 
 
 def strengths(events: Events) -> Doubles:
@@ -113,28 +116,6 @@ def faded_strengths(events: Events) -> Doubles:
     ages_days = (last[events.users] - events.times_ms) / MS_PER_DAY
     faded: Doubles = strengths(events) * 2.0 ** (-ages_days / half_lives[events.actions])
     return faded
-
-
-def last_basket(events: Events) -> npt.NDArray[np.int8]:
-    """Protocol B: TRAIN, VALIDATION or TEST for each event (e,).
-
-    Each user's last timestamp group with something positive in it is the test, the one before it validation; what
-    comes later than a user's test group is left in neither (it is marked TEST, and is not relevant). Users with fewer
-    than three groups are learned from only.
-    """
-    speaks = (events.actions != Action.IMPRESSION) & (events.actions != Action.DISLIKE)
-    groups, first = np.unique(events.groups[speaks], return_index=True)
-    owner = events.users[speaks][first]
-    count = np.bincount(owner, minlength=events.user_count)
-    ends = np.cumsum(count)
-    part = np.full(len(events), TRAIN, dtype=np.int8)
-    split = np.flatnonzero(count >= GROUPS_TO_SPLIT_MIN)
-    test_from = np.full(events.user_count, np.iinfo(np.int64).max)
-    validation_from = test_from.copy()
-    test_from[split], validation_from[split] = groups[ends[split] - 1], groups[ends[split] - 2]
-    part[events.groups >= validation_from[events.users]] = VALIDATION
-    part[events.groups >= test_from[events.users]] = TEST
-    return part
 
 
 def describe(events: Events) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def test_flags_that_are_needed_are_named(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_protocol_that_is_not_measured_is_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "last-basket" in refused(["evaluate", *files, "--protocol", "prequential"], capsys)
+    assert "last-basket" in refused(["evaluate", *files, "--protocol", "first-in"], capsys)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_training(

@@ -1,4 +1,4 @@
-"""The history as arrays: split by timestamp group, weighed as states weigh."""
+"""The history as arrays, weighed as states weigh."""
 
 from pathlib import Path
 
@@ -12,27 +12,9 @@ from interests.history import read_interactions
 from tests.support import planted_history
 from tests.trainer.build import events
 from trainer.catalogue import read_catalogue
-from trainer.data import TEST, TRAIN, VALIDATION, encode, faded_strengths, last_basket, positive
+from trainer.data import encode, faded_strengths, positive
+from trainer.splits import TEST, last_basket
 from trainer.states import absorb_users
-
-
-def test_the_last_group_is_the_test_and_the_one_before_it_validation_whole() -> None:
-    known = events([(0, 1, 0), (0, 2, 5), (0, 3, 5), (0, 4, 9), (0, 5, 9), (0, 6, 9)])
-    assert last_basket(known).tolist() == [TRAIN, VALIDATION, VALIDATION, TEST, TEST, TEST]
-
-
-def test_users_with_fewer_than_three_groups_are_learned_from_only() -> None:
-    known = events([(0, 1, 0), (0, 2, 1), (1, 1, 0), (1, 2, 1), (1, 3, 2)])
-    assert last_basket(known).tolist() == [TRAIN, TRAIN, TRAIN, VALIDATION, TEST]
-
-
-def test_no_group_is_in_two_parts() -> None:
-    rng = np.random.default_rng(3)
-    rows = [(int(rng.integers(20)), int(rng.integers(50)), float(rng.integers(12))) for _ in range(600)]
-    known = events(rows)
-    part = last_basket(known)
-    for group in np.unique(known.groups):
-        assert len(set(part[known.groups == group].tolist())) == 1
 
 
 def test_weights_are_those_that_a_state_would_hold() -> None:
