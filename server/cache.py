@@ -58,6 +58,9 @@ class SlateCache:
         if user is not None:
             self.bytes -= sum(_cost(user_id, query, body) for query, body in user.bodies.items())
 
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._users
+
     def __len__(self) -> int:
         return sum(len(user.bodies) for user in self._users.values())
 

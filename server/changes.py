@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from interests.errors import StoreError
 from interests.stores.base import Changes, Cursor, InterestStore
 from server.metrics import Metrics
+from server.streams import Moved
 
 WAIT_S = 0.25  # how long one look waits for a change; also how long a stop may take
 BACKOFF_S_MAX = 2.0
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 class ChangeWatch:
     """One thread over one store. `on_moved(user_ids, wakes)` and `on_lost()` are called on the event loop.
 
-    on_moved: users whose state moved; and to which version, of those whose followers should see it (not impressions)
+    on_moved: users whose state moved; and the move of those whose followers should see it (not impressions)
     on_lost: changes may have been missed, so anybody may have moved
     """
 
@@ -33,7 +34,7 @@ class ChangeWatch:
         self,
         store: InterestStore,
         metrics: Metrics,
-        on_moved: Callable[[Iterable[str], Mapping[str, float]], None],
+        on_moved: Callable[[Iterable[str], Mapping[str, Moved]], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._store = store
@@ -84,7 +85,7 @@ class ChangeWatch:
         if found.lost:
             self._call(self._lost)
         if found.entries:
-            seen_s = time.monotonic()
+            seen_s = time.time()
             self._call(lambda: self._moved(found, seen_s))
 
     def _call(self, callback: Callable[[], None]) -> None:
@@ -92,8 +93,12 @@ class ChangeWatch:
             self._loop.call_soon_threadsafe(callback)
 
     def _moved(self, found: Changes, seen_s: float) -> None:
-        self._metrics.change_lag_s.observe(time.monotonic() - seen_s)
-        wakes: dict[str, float] = {change.user_id: change.version for change in found.entries if change.wakes}
+        self._metrics.change_lag_s.observe(max(time.time() - seen_s, 0.0))
+        wakes: dict[str, Moved] = {}
+        for user_id, version, wakes_them, moments in found.entries:
+            if wakes_them:
+                moved, before = Moved(version, seen_s, moments), wakes.get(user_id)
+                wakes[user_id] = before.then(moved) if before else moved
         self._on_moved({change.user_id for change in found.entries}, wakes)
 
     def _lost(self) -> None:

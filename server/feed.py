@@ -15,11 +15,11 @@ from interests.bundle import Bundle
 from interests.errors import StoreUnavailable
 from ranking.slate import Slate
 from server import resume
-from server.metrics import LIVE_EVENT_AGE_S_MAX, Metrics
+from server.metrics import Metrics
 from server.requests import Asked
 from server.slates import Served, Slates, to_body
 from server.states import States, View, anonymous_state
-from server.streams import Moved, Slot, Streams
+from server.streams import Slot, Streams
 
 RETRY_AFTER_MS = 1000  # told to the clients of a server that goes
 STORE_RETRY_S = 0.25
@@ -59,8 +59,9 @@ class Feed:
                 served = await self._newest(asked, slot)
                 if served is None or _same(served, sent):
                     continue
+                scored_s = time.time()
                 yield served.body + tail
-                self._count_push(served, moved)
+                self._metrics.count_push(moved.moments, moved.seen_s, scored_s, time.time())
                 sent = served
                 await slot.pause(self._push_interval_s_min)
         yield recommendations_pb2.FollowResponse(drain=_drain()).SerializeToString() + tail
@@ -103,13 +104,6 @@ class Feed:
         if asked.user_id:
             return self._states.view(await self._states.read(asked.user_id))
         return self._states.fresh_view(anonymous_state(asked.recent_item_ids, self._states.serving.bundle))
-
-    def _count_push(self, served: Served, moved: Moved) -> None:
-        self._metrics.pushes.inc()
-        self._metrics.push_s.observe(time.monotonic() - moved.seen_s)
-        age_s = time.time() - served.last_event_ms / 1000.0
-        if 0.0 <= age_s <= LIVE_EVENT_AGE_S_MAX:
-            self._metrics.event_to_push_s.observe(age_s)
 
 
 async def _moved(slot: Slot) -> bool:

@@ -2,7 +2,10 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from interests.stores.base import Moments
+
 _BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+STAGES = ("polled", "written", "seen", "scored", "sent")  # each counts from the one before, the first from the log
 LIVE_EVENT_AGE_S_MAX = 60.0  # an event older than this when its slate is sent is a replay; its age says nothing of us
 
 
@@ -42,7 +45,31 @@ class Metrics:
         )
         self.event_to_push_s = Histogram(
             "plural_event_to_push_seconds",
-            "From a live event's own time to its slate written",
+            "From a live event's own time, by its log, to its slate written",
             buckets=_BUCKETS_S,
             registry=registry,
         )
+        stages = Histogram(
+            "plural_push_stage_seconds",
+            "What each stage of a live event took: until it was polled, written, seen, scored, sent",
+            ["stage"],
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+
+    def count_push(self, moments: Moments | None, seen_s: float, scored_s: float, sent_s: float) -> None:
+        """One slate pushed. All times are seconds since 1970, by the clocks of whoever was there.
+
+        "written" ends where the put began, so that "seen" holds the durable write and the way from there to here.
+        """
+        self.pushes.inc()
+        self.push_s.observe(max(sent_s - seen_s, 0.0))
+        self._stages["scored"].observe(max(scored_s - seen_s, 0.0))
+        self._stages["sent"].observe(max(sent_s - scored_s, 0.0))
+        if moments is None or not 0.0 <= sent_s - moments.produced_s <= LIVE_EVENT_AGE_S_MAX:
+            return
+        self.event_to_push_s.observe(sent_s - moments.produced_s)
+        passed_s = (*moments, seen_s)
+        for stage, before_s, then_s in zip(STAGES, passed_s, passed_s[1:], strict=False):
+            self._stages[stage].observe(max(then_s - before_s, 0.0))

@@ -29,7 +29,7 @@ from server.service import Interests, Recommendations, Shell
 from server.settings import ServerSettings
 from server.slates import Slates
 from server.states import Serving, States
-from server.streams import Streams
+from server.streams import Moved, Streams
 
 QUIET_S = 0.25  # without a new call, callers have seen that the server goes
 FLUSH_S = 0.1  # from a handler's end until its status has left
@@ -105,8 +105,8 @@ def _recorder(
     return recorder
 
 
-def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], Mapping[str, float]], None]:
-    def on_moved(user_ids: Iterable[str], wakes: Mapping[str, float]) -> None:
+def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], Mapping[str, Moved]], None]:
+    def on_moved(user_ids: Iterable[str], wakes: Mapping[str, Moved]) -> None:
         for user_id in user_ids:
             slates.drop(user_id)
         streams.move(wakes)

@@ -8,8 +8,10 @@ while the store is away: a slate that was right a moment ago is worth more than 
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from interests.absorb import absorb
 from interests.bundle import Bundle
@@ -25,6 +27,8 @@ from server.metrics import Metrics
 VIEWS_MAX = 2048
 READS_MAX = 32  # at one time, from a store that is not embedded
 READ_S_MAX = 2.0
+
+T = TypeVar("T")
 
 _ANONYMOUS = LogPartition("anonymous", 0)
 _STEP_MS = 60_000  # between the synthetic clicks of a caller without an id
@@ -66,14 +70,32 @@ class States:
         Raises StoreUnavailable otherwise.
         """
         try:
-            found = self._store.get((user_id,)) if self._store.embedded else await self._read_elsewhere(user_id)
-        except StoreUnavailable:
-            view = self._views.get(user_id)
-            if view is None or newest:
-                raise
-            self._metrics.at_hand.inc()
-            return view.state
+            get = self._store.get
+            found = get((user_id,)) if self._store.embedded else await self._elsewhere(get, user_id)
+        except StoreUnavailable as away:
+            return self.last_served(user_id, away, newest=newest)
         return found.get(user_id) or InterestState(user_id)
+
+    def last_served(self, user_id: str, away: StoreUnavailable, *, newest: bool) -> InterestState:
+        """What stands in while the store is away; raises `away` where nothing may."""
+        view = self._views.get(user_id)
+        if view is None or newest:
+            raise away
+        self._metrics.at_hand.inc()
+        return view.state
+
+    def version_now(self, user_id: str) -> int | None:
+        """The version of the user's newest state, 0 for one never seen; None where only waiting could tell.
+
+        Raises StoreUnavailable.
+        """
+        return self._store.versions((user_id,)).get(user_id, 0) if self._store.embedded else None
+
+    async def version(self, user_id: str) -> int:
+        """The same, waiting where it must. Raises StoreUnavailable."""
+        if self._store.embedded:
+            return self._store.versions((user_id,)).get(user_id, 0)
+        return (await self._elsewhere(self._store.versions, user_id)).get(user_id, 0)
 
     def view(self, state: InterestState) -> View:
         """The state with its profile; O(1) where this user's last view is of the same state and bundle."""
@@ -101,8 +123,8 @@ class States:
         """Let go of the threads that read."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _read_elsewhere(self, user_id: str) -> dict[str, InterestState]:
-        read = asyncio.get_running_loop().run_in_executor(self._threads, self._store.get, (user_id,))
+    async def _elsewhere(self, ask: Callable[[tuple[str]], dict[str, T]], user_id: str) -> dict[str, T]:
+        read = asyncio.get_running_loop().run_in_executor(self._threads, ask, (user_id,))
         try:
             return await asyncio.wait_for(read, READ_S_MAX)
         except TimeoutError:

@@ -11,15 +11,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from interests.stores.base import Moments
 from server.errors import LimitReached
 from server.metrics import Metrics
 
 
 class Moved(NamedTuple):
-    """What a slot stands for: the earliest change not looked at was seen then (monotonic), the newest is this one."""
+    """A change, or several that nobody has looked at yet.
 
-    seen_s: float
+    version: of the newest state, infinity where it is unknown
+    seen_s: when the earliest was seen here, and what the change log tells of it; seconds since 1970
+    """
+
     version: float
+    seen_s: float
+    moments: Moments | None = None
+
+    def then(self, later: "Moved") -> "Moved":
+        """Both as one."""
+        return self._replace(version=max(self.version, later.version))
 
 
 class Slot:
@@ -37,10 +47,9 @@ class Slot:
         """True once the server is going."""
         return self._draining.done()
 
-    def move(self, seen_s: float, version: float) -> None:
-        """The user's interests moved to this state version; infinity where it is unknown. However often, one flag."""
-        before = self._moved
-        self._moved = Moved(before.seen_s, max(before.version, version)) if before else Moved(seen_s, version)
+    def move(self, moved: Moved) -> None:
+        """The user's interests moved. However often, one flag."""
+        self._moved = self._moved.then(moved) if self._moved else moved
         self._up.set()
 
     def take(self) -> Moved | None:
@@ -97,16 +106,15 @@ class Streams:
                 self._slots.pop(user_id, None)
             self._set_count(self._count - 1)
 
-    def move(self, versions: Mapping[str, float]) -> None:
-        """Wake the streams of these users, whose interests are at these state versions now."""
-        now_s = time.monotonic()
-        for user_id, version in versions.items():
+    def move(self, wakes: Mapping[str, Moved]) -> None:
+        """Wake the streams of these users, whose interests moved."""
+        for user_id, moved in wakes.items():
             for slot in self._slots.get(user_id, ()):
-                slot.move(now_s, version)
+                slot.move(moved)
 
     def move_all(self) -> None:
         """Wake every stream: anybody may have moved."""
-        self.move(dict.fromkeys(self._slots, math.inf))
+        self.move(dict.fromkeys(self._slots, Moved(math.inf, time.time())))
 
     def drain(self) -> None:
         """Ask every stream, those still to be opened too, to say goodbye and end."""

@@ -1,31 +1,36 @@
 """The watch over the change log: who is told of what, and what is let go of."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+import pytest
 from plural.v1 import recommendations_pb2
 
 from interests import bundle as bundles
 from interests.encoder import Encoder
 from interests.errors import StoreUnavailable
-from interests.events import Action
-from interests.stores.base import Changes, Cursor
+from interests.events import Action, LogPartition
+from interests.state import InterestState
+from interests.stores.base import Changes, Cursor, Moments
 from interests.stores.memory import MemoryStore
 from ranking.query import Query
 from ranking.recommend import Ranker
 from server.cache import SlateCache
 from server.changes import ChangeWatch
 from server.feed import Feed
-from server.metrics import Metrics
+from server.metrics import STAGES, Metrics
 from server.parts import _on_moved
 from server.requests import Asked
 from server.slates import Slates
 from server.states import Serving, States
-from server.streams import Streams
+from server.streams import Moved, Streams
 from tests.support.recording import act, recorder
 from tests.support.server import shared_bundle, until
+
+LOG = LogPartition("test-log", 0)
 
 
 @asynccontextmanager
@@ -35,7 +40,7 @@ async def watched(store: MemoryStore, on_lost: Callable[[], None] = lambda: None
 
     def on_moved(user_ids: object, wakes: object) -> None:
         assert isinstance(user_ids, set) and isinstance(wakes, dict)
-        told.update({user_id: wakes.get(user_id, -1) for user_id in user_ids})
+        told.update({user_id: wakes[user_id].version if user_id in wakes else -1 for user_id in user_ids})
 
     watch = ChangeWatch(store, Metrics(), on_moved, on_lost)
     watch.start()
@@ -106,6 +111,36 @@ async def test_what_was_made_for_a_user_is_let_go_once_they_move(tmp_path: Path)
     states.close()
 
 
+async def test_each_push_tells_what_every_stage_took(tmp_path: Path) -> None:
+    store, metrics, bundle = MemoryStore(), Metrics(), bundles.load(shared_bundle())
+    states = States(store, Serving(bundle, Encoder(bundle), Ranker(bundle)), metrics)
+    streams = Streams(9, 9, metrics)
+    feed = Feed(Slates(states, SlateCache(1 << 20), metrics), states, streams, 0.0, metrics)
+    watch = ChangeWatch(store, metrics, lambda _, wakes: streams.move(wakes), lambda: None)
+    watch.start()
+    store.claim([LOG])
+    now_s = time.time()
+    async with aclosing(feed.follow(Asked("ada", (), Query()), "")) as bodies:
+        await anext(bodies)
+        for version, produced_s in ((1, now_s - 0.4), (2, now_s - 9_000)):
+            moments = {"ada": Moments(produced_s, produced_s + 0.1, produced_s + 0.3)}
+            store.put([InterestState("ada", version, stored_version=version - 1)], {LOG: version}, moments=moments)
+            await asyncio.wait_for(anext(bodies), 10)
+        last = asyncio.ensure_future(anext(bodies))
+        await asyncio.sleep(0.05)
+        last.cancel()
+        await asyncio.wait({last})
+    await watch.stop()
+    counts = [_stage(metrics, "count", stage) for stage in STAGES]
+    assert counts == [1, 1, 1, 2, 2], "what is replayed says nothing of how fast a live event was"
+    assert [_stage(metrics, "sum", stage) for stage in STAGES[:2]] == pytest.approx([0.1, 0.2], abs=1e-3)
+    states.close()
+
+
+def _stage(metrics: Metrics, what: str, stage: str) -> float | None:
+    return metrics.registry.get_sample_value(f"plural_push_stage_seconds_{what}", {"stage": stage})
+
+
 async def test_a_change_that_was_sent_already_pushes_nothing_when_it_is_told_late(tmp_path: Path) -> None:
     store, metrics, bundle = MemoryStore(), Metrics(), bundles.load(shared_bundle())
     states = States(store, Serving(bundle, Encoder(bundle), Ranker(bundle)), metrics)
@@ -117,11 +152,11 @@ async def test_a_change_that_was_sent_already_pushes_nothing_when_it_is_told_lat
         await anext(bodies)
         following = asyncio.ensure_future(anext(bodies))
         await writing.record([act("ada", "t0-01", action=Action.IMPRESSION)])
-        streams.move({"ada": 1})
+        streams.move({"ada": Moved(1, time.time())})
         await asyncio.sleep(0.2)
         assert not following.done()
         await writing.record([act("ada", "t0-02")])
-        streams.move({"ada": 3})
+        streams.move({"ada": Moved(3, time.time())})
         body = await asyncio.wait_for(following, 10)
     assert recommendations_pb2.FollowResponse.FromString(body).slate.state_version == 3
     await writing.close()
