@@ -2,17 +2,19 @@
 
     mix[t] = sum over items of share[item, t] * weight[item], over its sum
 
-Weights are read at the state's last event, not at the wall clock: a profile is a pure function of (state, bundle).
+The anchor's weights are those of interests/anchor.py, slow on purpose; all others are faded sums. Weights are read at
+the state's last event, not at the wall clock: a profile is a pure function of (state, bundle).
 Mixes never depend on how many interests the encoder has.
 Calibration's mixes: Steck, "Calibrated recommendations", RecSys 2018.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from interests.absorb import DEFAULT_RULE, MS_PER_DAY, AbsorbRule, faded_weight
+from interests.anchor import anchor_weights
 from interests.bundle import Bundle
 from interests.events import Action
 from interests.state import InterestState, InterestVectors
@@ -35,6 +37,7 @@ class Profile:
     exposure_weight                                  faded count of impressions behind the exposure mix
     entropy                                          of the anchor over its maximum, in [0, 1]
     vectors                                          interests (K, dim), shares (K,), factor
+    exposure_rows (e,) int32, exposure_weights (e,) float32  what was lately shown, faded counts of impressions
     """
 
     user_id: str
@@ -55,6 +58,8 @@ class Profile:
     exposure_weight: float
     entropy: float
     vectors: InterestVectors
+    exposure_rows: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    exposure_weights: Floats = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     @property
     def is_cold(self) -> bool:
@@ -72,8 +77,9 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
     item_rows, item_weights = rows[had], weights[had]
     recent_rows, recent_times_ms, recent_actions = recent_items(state, bundle)
     ages_days = np.maximum(state.last_event_ms - recent_times_ms, 0) / MS_PER_DAY
-    anchor = mix(bundle, item_rows, item_weights)
     exposure_rows, exposure_weights = _exposure(state, bundle, rule)
+    lasting = anchor_weights(item_rows, item_weights, recent_rows, ages_days, recent_actions, exposure_rows, rule)
+    anchor = mix(bundle, item_rows, lasting)
     total = float(item_weights.sum())
     return Profile(
         user_id=state.user_id,
@@ -92,6 +98,8 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
         recent_mix=mix(bundle, recent_rows, (2.0 ** (-ages_days / RECENT_HALF_LIFE_DAYS)).astype(np.float32)),
         exposure_mix=mix(bundle, exposure_rows, exposure_weights),
         exposure_weight=float(exposure_weights.sum()),
+        exposure_rows=exposure_rows,
+        exposure_weights=exposure_weights,
         entropy=entropy(anchor),
         vectors=vectors,
     )

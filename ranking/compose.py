@@ -8,6 +8,7 @@ from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.explain import Explainer
 from ranking.slate import Relaxation, Slate, SlateItem, Source
+from ranking.target import Target
 from ranking.topics import calibration_kl, main_topics, mix_of, mixes_of
 
 MIX_TOPICS_MAX = 16
@@ -21,10 +22,11 @@ def compose(
     slate_id: str,
     chosen: Chosen,
     diversity: float,
-    target: Floats,
+    target: Target,
     relaxed: tuple[Relaxation, ...],
 ) -> Slate:
-    """The slate of these items in this order. target (T,): the mix it was held to."""
+    """The slate of these items in this order; `target` is what it was held to."""
+    aim = target.owed(len(chosen))
     mix = mix_of(mixes_of(bundle, chosen.rows), bundle.manifest.topic_count)
     return Slate(
         slate_id=slate_id,
@@ -34,8 +36,8 @@ def compose(
         diversity=diversity,
         items=slate_items(bundle, profile, chosen),
         mix=_named(bundle, mix),
-        target_mix=_named(bundle, target),
-        calibration_kl=calibration_kl(target, mix),
+        target_mix=_named(bundle, aim),
+        calibration_kl=calibration_kl(aim, mix),
         relaxed=relaxed,
     )
 

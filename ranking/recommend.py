@@ -17,7 +17,8 @@ from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.compose import compose, slate_items
 from ranking.dial import diversity
-from ranking.diversify import Diversify, calibrated, mmr
+from ranking.diversify import Diversify, calibrated, mmr, warm
+from ranking.fatigue import tired
 from ranking.filter import allow, permitted
 from ranking.identity import slate_id
 from ranking.nearest import nearest_interests
@@ -27,7 +28,7 @@ from ranking.rerank import offered
 from ranking.retrieve import Retriever
 from ranking.score import relevance
 from ranking.slate import Relaxation, Slate, SlateItem, Source
-from ranking.target import target
+from ranking.target import Target, plain, target
 from ranking.top import top
 from ranking.topics import mixes_of
 
@@ -43,7 +44,8 @@ class Ranker:
     """Slates out of one bundle. Holds what the bundle fixes and nothing of any user: safe to share between threads."""
 
     def __init__(self, bundle: Bundle, method: Diversify = calibrated) -> None:
-        """Prepares retrieval, with one copy of the item vectors in memory."""
+        """Prepares retrieval, with one copy of the item vectors in memory, and compiles what compiles."""
+        warm()
         self._bundle = bundle
         self._method = method
         self._retriever = Retriever(bundle)
@@ -97,22 +99,22 @@ class Ranker:
         cosines = np.where(allowed, bundle.arrays.item_vectors @ bundle.arrays.item_vectors[row], -np.inf)
         rows = np.sort(top(cosines, min(_candidate_count(query.size), int(np.count_nonzero(allowed)))))
         picks = self._diversify(
-            rows, cosines[rows], query.diversity or 0.0, bundle.arrays.topic_shares, query.size, mmr
+            rows, cosines[rows], query.diversity or 0.0, plain(bundle.arrays.topic_shares), query.size, mmr
         )
         nearest = rows[picks]
         sources, interests = np.full(len(nearest), Source.NEIGHBOUR, dtype=np.int8), np.full(len(nearest), -1)
         chosen = Chosen(_ids(bundle, nearest), nearest, cosines[nearest], sources, interests)
         return slate_items(bundle, None, chosen)
 
-    def _pick(self, profile: Profile, dial: float, aim: Floats, pulled: Pull, allowed: Mask, size: int) -> Chosen:
+    def _pick(self, profile: Profile, dial: float, aim: Target, pulled: Pull, allowed: Mask, size: int) -> Chosen:
         found = self._retriever.retrieve(profile, _candidate_count(size), allowed, pulled)
-        scores = relevance(self._bundle, profile, found.rows, pulled)
+        scores = tired(profile, found.rows, relevance(self._bundle, profile, found.rows, pulled))
         picks = self._diversify(found.rows, scores, dial, aim, size)
         rows = found.rows[picks]
         return Chosen(_ids(self._bundle, rows), rows, scores[picks], found.sources[picks], found.interests[picks])
 
     def _diversify(
-        self, rows: Rows, scores: Floats, dial: float, aim: Floats, size: int, method: Diversify | None = None
+        self, rows: Rows, scores: Floats, dial: float, aim: Target, size: int, method: Diversify | None = None
     ) -> list[int]:
         vectors = self._bundle.arrays.item_vectors[rows]
         vectors[rows < 0] = 0.0

@@ -1,45 +1,85 @@
-"""The mix that a slate is held to.
+"""The mix that a slate is held to, and how firmly.
 
-    base   = (1 - RECENT) * anchor + RECENT * recent mix
-    heard  = max(base, min(2 * base, FLOOR)) over its sum                    a small interest counts up to double
-    owed   = heard + MEMORY * w / (w + HALF_TRUST) * (heard - exposure mix)  w: faded count of impressions
-    target = max(owed, heard / 4) over its sum
+    recent share r = RECENT * (1 - narrowing)
+    base           = (1 - r) * anchor + r * recent mix
+    mix            = max(base, min(2 * base, FLOOR)) over its sum             a small interest counts up to double
+    narrowing      = (1 - entropy(recent) / entropy(anchor)) * m / (m + HALF_TRUST_EVENTS),  m: recent interactions
+    protection     = (1 + narrowing) * (1 + MEMORY * w / (w + HALF_TRUST)),   w: faded count of impressions
 
-So a topic that was lately shown more than its share gets less, one that was starved gets more, and none that belongs
-to the user dies. A user without topics gets the catalogue's recent mix. Calibration: Steck, RecSys 2018; memory of
-exposure in the spirit of amortised fairness, Biega, Gummadi, Weikum, SIGIR 2018.
+So where what a person does lately is narrower than what they are, the anchor holds more and the recent mix says less;
+where slates have been shown, what they left out is paid back sooner. Someone who really moves on takes the anchor
+with them (interests/anchor.py). A user without topics gets the catalogue's recent mix.
+Calibration: Steck, RecSys 2018; memory of exposure in the spirit of amortised fairness, Biega, Gummadi, Weikum, SIGIR
+2018.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from interests.bundle import Bundle
-from interests.profile import Profile
+from interests.profile import Profile, entropy
 
 Floats = npt.NDArray[np.float32]
 
-RECENT = 0.3
-FLOOR = 0.05
-MEMORY = 0.8
+RECENT = 0.2
+FLOOR = 0.02
+MEMORY = 2.0
 HALF_TRUST = 20.0  # impressions after which exposure counts by half: one slate
+HALF_TRUST_EVENTS = 10.0
 
 
-def target(bundle: Bundle, profile: Profile) -> Floats:
-    """The target mix (T,), summing to 1, or empty where the bundle has no topics."""
-    base = _known(profile.anchor, profile.recent_mix)
+class Target(NamedTuple):
+    """What slates together should come to; T topics.
+
+    mix (T,): sums to 1, or is empty or all 0 where nothing is known
+    shown (T,): places of each topic in what was shown before, faded counts that are not normalised
+    protection: how much more closeness is worth than the dial says, from 1
+    """
+
+    mix: Floats
+    shown: Floats
+    protection: float = 1.0
+
+    def owed(self, size: int) -> Floats:
+        """The mix (T,) of the next `size` places that would bring all that was shown nearest to `mix`."""
+        wanted = np.maximum((self.shown.sum() + size) * self.mix - self.shown, 0.0)
+        total = wanted.sum()
+        owed: Floats = (wanted / total).astype(np.float32) if total > 0 else self.mix
+        return owed
+
+
+def target(bundle: Bundle, profile: Profile) -> Target:
+    """What this user's next slate is held to."""
+    shown = profile.exposure_mix * np.float32(profile.exposure_weight)
+    narrowed = narrowing(profile)
+    base = _known(profile.anchor, profile.recent_mix, RECENT * (1.0 - narrowed))
     if base is None:
-        return np.array(bundle.arrays.topic_shares, dtype=np.float32)
-    heard = _normal(np.maximum(base, np.minimum(2.0 * base, FLOOR)))
-    owed = heard
-    if profile.exposure_weight > 0 and profile.exposure_mix.sum() > 0:
-        trust = MEMORY * profile.exposure_weight / (profile.exposure_weight + HALF_TRUST)
-        owed = heard + np.float32(trust) * (heard - profile.exposure_mix)
-    return _normal(np.maximum(owed, heard / 4.0))
+        return Target(np.array(bundle.arrays.topic_shares, dtype=np.float32), shown)
+    memory = MEMORY * profile.exposure_weight / (profile.exposure_weight + HALF_TRUST)
+    mix = _normal(np.maximum(base, np.minimum(2.0 * base, FLOOR)))
+    return Target(mix, shown, (1.0 + narrowed) * (1.0 + memory))
 
 
-def _known(anchor: Floats, recent_mix: Floats) -> Floats | None:
+def plain(mix: Floats) -> Target:
+    """A mix to hold to, with nothing shown before."""
+    return Target(mix, np.zeros_like(mix))
+
+
+def narrowing(profile: Profile) -> float:
+    """How much narrower the recent mix is than the anchor, in [0, 1]; few interactions say little."""
+    breadth = entropy(profile.anchor)
+    if not breadth > 0 or not profile.recent_mix.sum() > 0:
+        return 0.0
+    known = len(profile.recent_rows)
+    narrower = max(0.0, 1.0 - entropy(profile.recent_mix) / breadth)
+    return narrower * known / (known + HALF_TRUST_EVENTS)
+
+
+def _known(anchor: Floats, recent_mix: Floats, recent: float) -> Floats | None:
     if anchor.sum() > 0 and recent_mix.sum() > 0:
-        return (1.0 - RECENT) * anchor + RECENT * recent_mix
+        return np.float32(1.0 - recent) * anchor + np.float32(recent) * recent_mix
     for mix in (anchor, recent_mix):
         if mix.sum() > 0:
             return mix

@@ -2,13 +2,22 @@
 
 The set is chosen greedily, each pick adding most to
 
-    (1 - d) * mean relevance  +  d * (1 - KL(target || mix) / log 100)  +  d * NOVELTY * mean log residual / log 1/eps
+    (1 - d) * sum of 1 / log2(rank + 2)                                   rank: by relevance, from 0
+    + d * protection * n * sum over topics t of mix_t * log(held_t)
+    + d * NOVELTY * sum of log residual
 
-relevance is moved to [0, 1] over the candidates; the mix counts places not yet filled as empty, which makes the gain
-of every pick fall as the set grows (monotone and submodular), so greedy is within 1 - 1/e of the best calibration.
-The residual (ranking/diversify/residual.py) is what earlier picks cannot express of a vector: the determinantal term
-costs a near-duplicate much and everything else little. At last the set is sorted by relevance: the set keeps the
-breadth, the order keeps the relevance. Steck, "Calibrated recommendations", RecSys 2018.
+    held_t = (PRIOR + SMOOTHING * n) * mix_t + shown_t + the set's places on t,     n = PRIOR + sum of shown + size
+
+The middle is, up to what the picks cannot change, -n * KL(mix || all that was shown, this slate continuing it): a
+topic's next place is worth mix_t / held share of t, so one that earlier slates starved raises its own price round by
+round, and a slate without a past owes nothing and stays near relevance. PRIOR places are taken as shown in the mix
+already. Rank instead of relevance makes the dial mean the same with every scorer: what a place of the list is worth
+to DCG. The residual (ranking/diversify/residual.py) is what earlier picks cannot express of a vector: that term costs
+a near-duplicate much and everything else little. Each gain only falls as the set grows (monotone, submodular), so
+greedy is within 1 - 1/e of the best. At last the set is sorted by relevance: the set keeps the breadth, the order
+keeps the relevance.
+
+Calibration: Steck, "Calibrated recommendations", RecSys 2018. Greedy bound: Nemhauser, Wolsey, Fisher, 1978.
 """
 
 import math
@@ -16,55 +25,77 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ranking.diversify.inputs import Floats, ordered, unit_scale
-from ranking.diversify.residual import EPSILON, Residual
+from ranking.diversify.inputs import Floats, Ordered, ordered
+from ranking.diversify.kernels import kernels
+from ranking.diversify.residual import EPSILON, Residual, squared_lengths
+from ranking.target import Target
 from ranking.topics import SMOOTHING, Mixes
 
-NOVELTY = 0.25  # of the whole of closeness: a near-duplicate never outweighs a missing topic
-KL_MAX = -math.log(SMOOTHING)
+PRIOR = 10.0
+NOVELTY = 0.02  # a duplicate loses 0.23 of a first place at a dial of 1, half a duplicate 0.014
+WORTH_MIN = 1e-6  # of relevance at a dial of 1: equals still come by relevance
+HELD_MIN = 1e-9
+
+Doubles = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 
 def calibrated(
-    relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: int, diversity: float
+    relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: int, diversity: float
 ) -> list[int]:
-    """Choose for relevance and closeness to the target, order by relevance. O(size * n * (dim + topics an item))."""
+    """Choose for relevance and closeness to the target, order by relevance. At most O(size * n * (dim + m))."""
     candidates = ordered(relevance, vectors, mixes, target, size, diversity)
-    count = candidates.size
-    if diversity == 0.0 or count in (0, len(candidates.places)):
-        return candidates.original(range(count))
-    worth = (1.0 - diversity) * unit_scale(candidates.relevance)
-    closeness = _Closeness(candidates.mixes, target, count)
-    residual = Residual(candidates.vectors, count)
-    nothing_known = residual.of <= EPSILON  # an empty vector duplicates nothing
+    if diversity == 0.0 or candidates.size in (0, len(candidates.places)):
+        return candidates.original(range(candidates.size))
+    return candidates.original(np.sort(greedy_set(candidates, target, diversity)))
+
+
+def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: bool = True) -> Places:
+    """Places of the set among ordered candidates, in the order of the picks, compiled where that is possible."""
+    count, fast = candidates.size, kernels() if compiled else None
+    worth = max(1.0 - diversity, WORTH_MIN) / np.log2(np.arange(len(candidates.places)) + 2.0)
+    mix = np.maximum(target.mix, 0.0).astype(np.float64)
+    shown = np.maximum(target.shown, 0.0).astype(np.float64)
+    places = PRIOR + float(shown.sum()) + count
+    held = np.maximum((PRIOR + SMOOTHING * places) * mix + shown, HELD_MIN)
+    price = (diversity * target.protection * places) * mix
+    novelty = diversity * NOVELTY
+    topics, shares = candidates.mixes
+    if fast is None:
+        return _by_numpy(worth, topics, shares, price, held, candidates.vectors, novelty, count)
+    residual = squared_lengths(candidates.vectors)
+    residual[residual <= EPSILON] = 1.0  # an empty vector duplicates nothing
+    return fast.calibrated(worth, topics, shares, price, held, candidates.vectors, residual, novelty, count)
+
+
+def _by_numpy(
+    worth: Doubles,
+    topics: npt.NDArray[np.int32],
+    shares: Floats,
+    price: Doubles,
+    held: Doubles,
+    vectors: Floats,
+    novelty: float,
+    count: int,
+) -> Places:
+    """What `kernels.calibrated_picks` picks."""
+    # One topic more, without a price: it takes padding and gains nothing.
+    topic = np.where(topics >= 0, topics, len(price))
+    price, held = np.append(price, 0.0), np.append(held, 1.0)
+    prices, adds = price[topic], shares.astype(np.float64)
+    residual = Residual(vectors, count)
+    nothing_known = residual.of <= EPSILON
     residual.of[nothing_known] = 1.0
-    taken = np.zeros(len(candidates.places), dtype=np.bool_)
-    for _ in range(count):
-        novelty = np.log(np.maximum(residual.of, EPSILON)) * (NOVELTY / -math.log(EPSILON))
-        score = worth + diversity * (closeness.gains() * (count / KL_MAX) + novelty)
-        score[taken] = -np.inf  # after blending: infinity times a dial of 0 is no number
+    picks = np.empty(count, dtype=np.int64)
+    taken = np.zeros(len(worth), dtype=np.bool_)
+    for step in range(count):
+        gains = np.einsum("nm,nm->n", prices, np.log1p(adds / held[topic]))
+        score = worth + gains + novelty * np.log(np.maximum(residual.of, EPSILON).astype(np.float64))
+        score[taken] = -math.inf
         pick = int(score.argmax())
+        picks[step] = pick
         taken[pick] = True
-        closeness.pick(pick)
+        np.add.at(held, topic[pick], adds[pick])
         if not nothing_known[pick]:
             residual.pick(pick)
-    return candidates.original(taken)
-
-
-class _Closeness:
-    """Minus KL(target || mix) of a growing set, and what each candidate would add to it."""
-
-    def __init__(self, mixes: Mixes, target: Floats, count: int) -> None:
-        # One topic more, with no share in the target: it takes padding and gains nothing.
-        self._topics = np.where(mixes.topics >= 0, mixes.topics, len(target))
-        self._adds: Floats = mixes.shares * np.float32((1.0 - SMOOTHING) / count)
-        target = np.append(np.maximum(target, 0.0), np.float32(0.0)).astype(np.float32)
-        self._wanted: Floats = target[self._topics]
-        self._held: Floats = np.where(target > 0, SMOOTHING * target, 1.0).astype(np.float32)
-
-    def gains(self) -> npt.NDArray[np.float32]:
-        """By how much each candidate would bring the mix closer (n,), in nats."""
-        gains: Floats = np.einsum("nm,nm->n", self._wanted, np.log1p(self._adds / self._held[self._topics]))
-        return gains
-
-    def pick(self, place: int) -> None:
-        np.add.at(self._held, self._topics[place], self._adds[place])
+    return picks

@@ -9,26 +9,43 @@ Chen, Zhang, Zhou, NeurIPS 2018; weights by z-score as in the package pyversity.
 """
 
 import numpy as np
+import numpy.typing as npt
 
-from ranking.diversify.inputs import Floats, ordered
-from ranking.diversify.residual import EPSILON, Residual
+from ranking.diversify.inputs import Floats, Ordered, ordered
+from ranking.diversify.kernels import kernels
+from ranking.diversify.residual import EPSILON, Residual, squared_lengths
+from ranking.target import Target
 from ranking.topics import Mixes
 
+Places = npt.NDArray[np.int64]
 
-def dpp(relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: int, diversity: float) -> list[int]:
-    """Choose the set of largest volume, in the order of the picks. O(size * n * dim). Does not look at topics."""
+
+def dpp(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: int, diversity: float) -> list[int]:
+    """Choose the set of largest volume, in the order of the picks. At most O(size * n * dim). Looks at no topic."""
     candidates = ordered(relevance, vectors, mixes, target, size, diversity)
-    count = candidates.size
-    if diversity == 0.0 or count == 0:
-        return candidates.original(range(count))
+    if diversity == 0.0 or candidates.size == 0:
+        return candidates.original(range(candidates.size))
+    return candidates.original(greedy_map(candidates, diversity))
+
+
+def greedy_map(candidates: Ordered, diversity: float, compiled: bool = True) -> Places:
+    """Places among ordered candidates in the order of the picks, compiled where that is possible."""
+    count, fast = candidates.size, kernels() if compiled else None
     deviation = float(candidates.relevance.std()) + float(np.finfo(np.float32).eps)
-    z = (candidates.relevance - candidates.relevance.mean()) / deviation
-    squared_weights = np.exp(2.0 * (1.0 - diversity) * z)
-    residual = Residual(candidates.vectors, count)
-    taken = np.zeros(len(candidates.places), dtype=np.bool_)
+    z = (candidates.relevance - candidates.relevance.mean()).astype(np.float64) / deviation
+    weights = np.exp(2.0 * (1.0 - diversity) * z)
+    if fast is None:
+        return _by_numpy(weights, candidates.vectors, count)
+    return fast.dpp(weights, candidates.vectors, squared_lengths(candidates.vectors), count)
+
+
+def _by_numpy(weights: npt.NDArray[np.float64], vectors: Floats, count: int) -> Places:
+    """What `kernels.dpp_picks` picks."""
+    residual = Residual(vectors, count)
+    taken = np.zeros(len(weights), dtype=np.bool_)
     picks: list[int] = []
     while len(picks) < count:
-        volume = squared_weights * residual.of
+        volume = weights * residual.of
         volume[taken | (residual.of <= EPSILON)] = -np.inf
         pick = int(volume.argmax())
         if volume[pick] == -np.inf:
@@ -37,4 +54,4 @@ def dpp(relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: 
         picks.append(pick)
         taken[pick] = True
         residual.pick(pick)
-    return candidates.original(picks)
+    return np.array(picks, dtype=np.int64)

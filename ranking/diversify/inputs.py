@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ranking.target import Target
 from ranking.topics import Mixes
 
 Floats = npt.NDArray[np.float32]
@@ -15,7 +16,7 @@ class Diversify(Protocol):
     """The signature of every method; see the package."""
 
     def __call__(
-        self, relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: int, diversity: float
+        self, relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: int, diversity: float
     ) -> list[int]:
         """Places of the chosen candidates, best first."""
 
@@ -35,21 +36,24 @@ class Ordered(NamedTuple):
     def original(self, picks: npt.ArrayLike) -> list[int]:
         """The places in the input of these picks (numbers or a mask)."""
         chosen = np.asarray(picks)
-        return [int(place) for place in self.places[chosen]] if chosen.size else []
+        found: list[int] = self.places[chosen].tolist() if chosen.size else []
+        return found
 
 
-def ordered(relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: int, diversity: float) -> Ordered:
+def ordered(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: int, diversity: float) -> Ordered:
     """Check the inputs and sort them by falling relevance, equals by place. Raises ValueError."""
-    n = len(relevance)
-    if relevance.shape != (n,) or vectors.ndim != 2 or len(vectors) != n or target.ndim != 1:
-        raise ValueError(f"relevance {relevance.shape}, vectors {vectors.shape} and target {target.shape} do not fit")
+    n, mix = len(relevance), target.mix
+    if relevance.shape != (n,) or vectors.ndim != 2 or len(vectors) != n or mix.ndim != 1:
+        raise ValueError(f"relevance {relevance.shape}, vectors {vectors.shape} and target {mix.shape} do not fit")
+    if target.shown.shape != mix.shape:
+        raise ValueError(f"a target of {mix.shape} and what was shown of {target.shown.shape} do not fit")
     if mixes.topics.shape != mixes.shares.shape or mixes.topics.ndim != 2 or len(mixes.topics) != n:
         raise ValueError(f"mixes of {mixes.topics.shape} and {mixes.shares.shape} do not fit {n} candidates")
-    if mixes.topics.size and int(mixes.topics.max()) >= len(target):
-        raise ValueError(f"a candidate has topic {int(mixes.topics.max())}, the target has {len(target)} topics")
+    if mixes.topics.size and int(mixes.topics.max()) >= len(mix):
+        raise ValueError(f"a candidate has topic {int(mixes.topics.max())}, the target has {len(mix)} topics")
     if size < 0 or not 0.0 <= diversity <= 1.0:
         raise ValueError(f"size is {size} and diversity {diversity}; give a size from 0 and a diversity from 0 to 1")
-    given = {"relevance": relevance, "vectors": vectors, "mixes": mixes.shares, "target": target}
+    given = {"relevance": relevance, "vectors": vectors, "mixes": mixes.shares, "target": mix, "shown": target.shown}
     for name, array in given.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity")
@@ -68,3 +72,10 @@ def unit_scale(relevance: Floats) -> Floats:
         return np.zeros_like(relevance)
     scaled: Floats = ((relevance.astype(np.float64) - low) / (high - low)).astype(np.float32)
     return scaled
+
+
+def standard_scale(relevance: Floats) -> Floats:
+    """Relevance less its mean, over its deviation; all 0 where all are equal."""
+    deviation = float(relevance.std())
+    centred: Floats = relevance - relevance.mean(dtype=np.float64).astype(np.float32)
+    return centred / np.float32(deviation) if deviation > 0 else centred

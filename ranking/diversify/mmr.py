@@ -8,10 +8,11 @@ Relevance is taken as it is. Carbonell, Goldstein, SIGIR 1998; their lambda is 1
 import numpy as np
 
 from ranking.diversify.inputs import Floats, ordered
+from ranking.target import Target
 from ranking.topics import Mixes
 
 
-def mmr(relevance: Floats, vectors: Floats, mixes: Mixes, target: Floats, size: int, diversity: float) -> list[int]:
+def mmr(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: int, diversity: float) -> list[int]:
     """Choose by marginal relevance, in the order of the picks. O(size * n * dim). Does not look at topics."""
     candidates = ordered(relevance, vectors, mixes, target, size, diversity)
     count = candidates.size

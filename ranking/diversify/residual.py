@@ -9,12 +9,20 @@ NeurIPS 2018, there by a Cholesky factor of the pairs.
 """
 
 import numpy as np
+import numpy.typing as npt
 
-from ranking.diversify.inputs import Floats
+Floats = npt.NDArray[np.float32]
 
 EPSILON = 1e-5  # of a unit vector's square: below it float32 says nothing more
 
 UNIT_TOLERANCE = 1e-4
+
+
+def squared_lengths(vectors: Floats) -> Floats:
+    """|v_i|^2 (n,); those of unit vectors exactly 1, so that equals stay equal: rounding is no reason to choose."""
+    squared: Floats = np.einsum("nd,nd->n", vectors, vectors)
+    squared[np.abs(squared - 1.0) < UNIT_TOLERANCE] = 1.0
+    return squared
 
 
 class Residual:
@@ -24,19 +32,20 @@ class Residual:
         self._vectors = vectors
         self._basis = np.zeros((min(picks_max, vectors.shape[1]), vectors.shape[1]), dtype=np.float32)
         self._rank = 0
-        self.of: Floats = np.einsum("nd,nd->n", vectors, vectors)
-        self.of[np.abs(self.of - 1.0) < UNIT_TOLERANCE] = 1.0  # equals stay equal: rounding is no reason to choose
+        self.of: Floats = squared_lengths(vectors)
 
     def pick(self, place: int) -> None:
         """Take one vector into the basis; one that the basis spans already changes nothing. O(n * dim)."""
-        if self.of[place] <= EPSILON or self._rank == len(self._basis):
+        if self._rank == len(self._basis):
             return
         basis = self._basis[: self._rank]
-        new = self._vectors[place] - basis.T @ (basis @ self._vectors[place])
-        length = float(np.linalg.norm(new))
-        if length * length <= EPSILON:
+        new = self._vectors[place]
+        for _ in range(2):  # once leaves float32's rounding
+            new = new - basis.T @ (basis @ new)
+        squared = float(new @ new)
+        if squared <= EPSILON:
             return
-        new /= length
+        new /= np.float32(np.sqrt(squared))
         self._basis[self._rank] = new
         self._rank += 1
         shadow = self._vectors @ new

@@ -9,11 +9,18 @@ from interests.bundle import Bundle
 from interests.encoder import Encoder
 from interests.events import Action
 from interests.profile import Profile
+from ranking.diversify import warm
 from ranking.recommend import Ranker
 from tests.support import tiny_bundle
 from tests.support.people import profile_of, state_of
 
 Person = Callable[[Sequence[tuple[str, Action]]], Profile]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """Seconds where nothing is cached yet, which are no property of what is tested."""
+    warm()
 
 
 @pytest.fixture(scope="session")

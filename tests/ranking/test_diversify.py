@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyversity import Strategy, diversify
 
-from ranking.diversify import METHODS, calibrated, dpp, mmr
+from ranking.diversify import METHODS, calibrated, dpp, mmr, msd, ssd, warm
+from ranking.diversify.calibrated import NOVELTY, PRIOR, greedy_set
+from ranking.diversify.dpp import greedy_map
+from ranking.diversify.inputs import ordered
 from ranking.diversify.residual import EPSILON
-from ranking.topics import Mixes, calibration_kl, mix_of
+from ranking.target import Target, plain
+from ranking.topics import SMOOTHING, Mixes
 
 ALL = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 TOPICS = 5
@@ -27,8 +31,9 @@ def case(seed, n=30, dim=6, ties=False):
         vectors[1], vectors[2] = vectors[0], 0.0
     topics = np.stack([rng.integers(-1, TOPICS, n), np.full(n, -1)], axis=1).astype(np.int32)
     shares = (topics >= 0).astype(np.float32)
-    target = rng.dirichlet(np.ones(TOPICS)).astype(np.float32)
-    return relevance, vectors, Mixes(topics, shares), target
+    mix = rng.dirichlet(np.ones(TOPICS)).astype(np.float32)
+    shown = (rng.dirichlet(np.ones(TOPICS)) * rng.integers(0, 60)).astype(np.float32)
+    return relevance, vectors, Mixes(topics, shares), Target(mix, shown, float(rng.uniform(1, 3)))
 
 
 @ALL
@@ -73,10 +78,11 @@ def test_equals_may_trade_places_but_never_change_what_is_worth_choosing(method,
 
 @ALL
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", ["relevance", "vectors", "shares", "target"])
+@pytest.mark.parametrize("place", ["relevance", "vectors", "shares", "target", "shown"])
 def test_what_is_no_number_is_refused(method, bad, place):
     relevance, vectors, mixes, target = case(0)
-    {"relevance": relevance, "vectors": vectors[0], "shares": mixes.shares[0], "target": target}[place][0] = bad
+    broken = {"vectors": vectors[0], "shares": mixes.shares[0], "target": target.mix, "shown": target.shown}
+    (broken | {"relevance": relevance})[place][0] = bad
     with pytest.raises(ValueError, match="NaN or infinity"):
         method(relevance, vectors, mixes, target, 5, 0.5)
 
@@ -96,7 +102,9 @@ def test_shapes_that_do_not_fit_are_refused(method):
     with pytest.raises(ValueError, match="do not fit"):
         method(relevance, vectors, Mixes(mixes.topics[:-1], mixes.shares[:-1]), target, 5, 0.5)
     with pytest.raises(ValueError, match="has topic"):
-        method(relevance, vectors, mixes, target[:2], 5, 0.5)
+        method(relevance, vectors, mixes, plain(target.mix[:2]), 5, 0.5)
+    with pytest.raises(ValueError, match="do not fit"):
+        method(relevance, vectors, mixes, Target(target.mix, target.shown[:2]), 5, 0.5)
 
 
 @ALL
@@ -109,10 +117,10 @@ def test_poor_candidates_are_still_chosen_from(method, dial):
     for poor in (
         (relevance, alike, mixes, target),
         (relevance, empty, mixes, target),
-        (relevance, vectors, one, target[:1]),
-        (relevance, vectors, none, target[:0]),
+        (relevance, vectors, one, plain(target.mix[:1])),
+        (relevance, vectors, none, plain(target.mix[:0])),
         (np.zeros_like(relevance), vectors, mixes, target),
-        (relevance, vectors, mixes, np.zeros_like(target)),
+        (relevance, vectors, mixes, plain(np.zeros_like(target.mix))),
     ):
         assert len(set(method(*poor, 12, dial))) == 12
 
@@ -123,6 +131,22 @@ def test_mmr_picks_what_pyversity_picks(seed, dial):
     relevance, vectors = rng.random(80).astype(np.float32), unit(rng.normal(size=(80, 16)))
     theirs = diversify(vectors, relevance, k=15, strategy=Strategy.MMR, diversity=dial)
     assert mmr(relevance, vectors, *no_topics(80), 15, dial) == theirs.indices.tolist()
+
+
+@given(seed=st.integers(0, 100_000), dial=st.floats(0.01, 0.99))
+def test_msd_picks_what_pyversity_picks(seed, dial):
+    rng = np.random.default_rng(seed)
+    relevance, vectors = rng.random(80).astype(np.float32), unit(rng.normal(size=(80, 16)))
+    theirs = diversify(vectors, relevance, k=15, strategy=Strategy.MSD, diversity=dial)
+    assert msd(relevance, vectors, *no_topics(80), 15, dial) == theirs.indices.tolist()
+
+
+@given(seed=st.integers(0, 100_000), dial=st.floats(0.01, 0.95))
+def test_ssd_picks_what_pyversity_picks(seed, dial):
+    rng = np.random.default_rng(seed)
+    relevance, vectors = rng.random(80).astype(np.float32), unit(rng.normal(size=(80, 32)))
+    theirs = diversify(vectors, relevance, k=15, strategy=Strategy.SSD, diversity=dial)
+    assert ssd(relevance, vectors, *no_topics(80), 15, dial) == theirs.indices.tolist()
 
 
 @settings(max_examples=200)
@@ -154,33 +178,64 @@ def test_the_calibrated_set_comes_in_order_of_relevance(seed):
 
 
 @given(seed=st.integers(0, 10_000))
-def test_a_wider_dial_comes_no_further_from_the_target_than_none(seed):
+def test_a_wider_dial_brings_all_that_was_shown_no_further_from_the_target(seed):
     relevance, vectors, mixes, target = case(seed, n=60)
-    kls = [slate_kl(mixes, target, calibrated(relevance, vectors, mixes, target, 10, dial)) for dial in (0.0, 1.0)]
-    assert kls[1] <= kls[0] + 1e-6
+    objectives = []
+    for dial in (0.0, 0.3, 1.0):
+        picks = calibrated(relevance, vectors, mixes, target, 10, dial)
+        objectives.append(closeness(mixes, target, picks, 10) + spanned(vectors, picks))
+    assert objectives[2] >= objectives[0] - 1e-6
+    assert objectives[2] >= objectives[1] * (1 + 1e-9) - 0.05 * abs(objectives[0])
 
 
-@given(seed=st.integers(0, 10_000))
-def test_each_calibrated_pick_is_the_best_next_one_by_the_formula_written_out(seed):
+@given(seed=st.integers(0, 10_000), compiled=st.booleans())
+def test_each_calibrated_pick_is_the_best_next_one_by_the_formula_written_out(seed, compiled):
     relevance, vectors, mixes, target = case(seed, n=25, dim=40)
     vectors[1] = unit(np.random.default_rng(seed + 1).normal(size=(1, 40)))
     size, dial = 6, 0.4
-    scaled = (relevance - relevance.min()) / (relevance.max() - relevance.min())
+    rank = np.empty(25)
+    rank[np.argsort(-relevance, kind="stable")] = np.arange(25)
 
     def worth(chosen):
-        held = np.zeros(TOPICS)
-        for place in chosen:
-            held[mixes.topics[place][mixes.topics[place] >= 0]] += 1.0 / size
-        kl = calibration_kl(target, held)
-        known = [place for place in chosen if vectors[place].any()]
-        volume = np.linalg.slogdet(vectors[known].astype(np.float64) @ vectors[known].T)[1] if known else 0.0
-        closeness = 1 - kl / np.log(100) + 0.25 * volume / size / -np.log(EPSILON)
-        return (1 - dial) * scaled[chosen].sum() / size + dial * closeness
+        relevant = (1 - dial) * sum(1 / np.log2(rank[place] + 2) for place in chosen)
+        near = dial * target.protection * closeness(mixes, target, chosen, size)
+        return relevant + near + dial * spanned(vectors, chosen)
 
     best: list[int] = []
     for _ in range(size):
         best.append(max(set(range(25)) - set(best), key=lambda place: worth([*best, place])))
-    assert set(calibrated(relevance, vectors, mixes, target, size, dial)) == set(best)
+    candidates = ordered(relevance, vectors, mixes, target, size, dial)
+    assert candidates.original(greedy_set(candidates, target, dial, compiled)) == best
+
+
+@settings(max_examples=300)
+@given(seed=st.integers(0, 100_000), size=st.integers(1, 40), dial=st.floats(0.01, 1), n=st.integers(1, 120))
+def test_compiled_and_numpy_paths_pick_the_same(seed, size, dial, n):
+    assert warm()
+    candidates = ordered(*case(seed, n, dim=16), size, dial)
+    target = case(seed, n)[3]
+    assert greedy_set(candidates, target, dial).tolist() == greedy_set(candidates, target, dial, False).tolist()
+    assert greedy_map(candidates, dial).tolist() == greedy_map(candidates, dial, False).tolist()
+
+
+def test_a_topic_that_was_starved_comes_before_one_that_was_shown_enough():
+    relevance, vectors = np.array([1.0, 0.9, 0.8, 0.7], dtype=np.float32), np.zeros((4, 3), dtype=np.float32)
+    mixes = Mixes(np.array([[0], [0], [1], [1]], dtype=np.int32), np.ones((4, 1), dtype=np.float32))
+    mix = np.array([0.5, 0.5], dtype=np.float32)
+    even = calibrated(relevance, vectors, mixes, Target(mix, np.zeros(2, dtype=np.float32)), 1, 0.5)
+    owed = calibrated(relevance, vectors, mixes, Target(mix, np.array([20, 1], dtype=np.float32)), 1, 0.5)
+    assert even == [0]
+    assert owed == [2]
+
+
+def test_protection_makes_the_same_dial_hold_the_target_closer():
+    relevance, vectors = np.array([1.0, 0.9, 0.2], dtype=np.float32), np.zeros((3, 3), dtype=np.float32)
+    mixes = Mixes(np.array([[0], [0], [1]], dtype=np.int32), np.ones((3, 1), dtype=np.float32))
+    mix, shown = np.array([0.3, 0.7], dtype=np.float32), np.zeros(2, dtype=np.float32)
+    loose = calibrated(relevance, vectors, mixes, Target(mix, shown, 1.0), 2, 0.02)
+    firm = calibrated(relevance, vectors, mixes, Target(mix, shown, 40.0), 2, 0.02)
+    assert loose == [0, 1]
+    assert firm == [0, 2]
 
 
 def test_a_near_duplicate_gives_way_to_something_new_of_its_topic():
@@ -188,14 +243,35 @@ def test_a_near_duplicate_gives_way_to_something_new_of_its_topic():
     relevance = np.array([1.0, 0.99, 0.9, 0.0], dtype=np.float32)
     vectors = np.vstack([vectors, [[0, 0, 1]]]).astype(np.float32)
     mixes = Mixes(np.array([[0], [0], [0], [1]], dtype=np.int32), np.ones((4, 1), dtype=np.float32))
-    target = np.array([1.0, 0.0], dtype=np.float32)
+    target = plain(np.array([1.0, 0.0], dtype=np.float32))
     assert calibrated(relevance, vectors, mixes, target, 2, 0.5) == [0, 2]
 
 
 def no_topics(n):
     empty = Mixes(np.zeros((n, 0), dtype=np.int32), np.zeros((n, 0), dtype=np.float32))
-    return empty, np.zeros(0, dtype=np.float32)
+    return empty, plain(np.zeros(0, dtype=np.float32))
 
 
-def slate_kl(mixes, target, picks):
-    return calibration_kl(target, mix_of(Mixes(mixes.topics[picks], mixes.shares[picks]), len(target)))
+def closeness(mixes, target, picks, size):
+    """places * sum of mix * log held, as the formula has it."""
+    places = PRIOR + float(target.shown.sum()) + size
+    held = np.maximum((PRIOR + SMOOTHING * places) * target.mix.astype(np.float64) + target.shown, 1e-9)
+    for place in picks:
+        for topic, share in zip(mixes.topics[place], mixes.shares[place], strict=True):
+            if topic >= 0:
+                held[topic] += share
+    return places * float(target.mix @ np.log(held))
+
+
+def spanned(vectors, picks):
+    """NOVELTY * log of the squared volume that the picks span: empty vectors left out, residuals at least EPSILON."""
+    total, basis = 0.0, np.zeros((0, vectors.shape[1]))
+    for place in picks:
+        vector = vectors[place].astype(np.float64)
+        if not vector.any():
+            continue
+        rest = vector - basis.T @ (basis @ vector)
+        total += np.log(max(float(rest @ rest), EPSILON))
+        if rest @ rest > EPSILON:
+            basis = np.vstack([basis, rest / np.linalg.norm(rest)])
+    return NOVELTY * total

@@ -1,0 +1,74 @@
+"""What a person is in the long run, as weights of items: slow to take on, slow to let go.
+
+    anchor weight of an item = sum over its events of  faded strength * ripe(age) * (PROMPTED if it was being shown)
+    ripe(age)                = RIPE_AT_ONCE + (1 - RIPE_AT_ONCE) * (1 - 2^(-age / RIPE_HALF_LIFE_DAYS))
+
+A burst (a gift bought, a child on the tablet) is young, so it hardly moves the anchor; what goes on for weeks ripens
+and does. What was taken from what we chose to show says less of a person than what they came for, and would let the
+system learn its own narrowing. A history of one evening is all of one age: there ripeness changes nothing.
+
+The latest events have times of their own in a state. What a sum holds beyond them is older than all of them.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.absorb import DEFAULT_RULE, AbsorbRule
+from interests.events import Action
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+RIPE_AT_ONCE = 0.05
+RIPE_HALF_LIFE_DAYS = 28.0
+PROMPTED = 0.25
+
+
+def anchor_weights(
+    rows: Rows,
+    weights: Floats,
+    recent_rows: Rows,
+    recent_ages_days: npt.NDArray[np.float64],
+    recent_actions: Rows,
+    shown_rows: Rows,
+    rule: AbsorbRule = DEFAULT_RULE,
+) -> Floats:
+    """Anchor weights (m,) of the items had.
+
+    rows, weights (m,): items had and their faded sums, > 0; recent_* (r,): latest events; shown_rows: lately shown
+    """
+    if not len(rows) or not len(recent_rows):
+        return weights
+    place = np.full(int(max(rows.max(), recent_rows.max())) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    at = place[recent_rows]
+    known = at >= 0  # not what was disliked since
+    at, ages = at[known], recent_ages_days[known]
+    strengths, half_lives = _by_action(rule)
+    faded = strengths[recent_actions[known]] * np.exp2(-ages / half_lives[recent_actions[known]])
+    prompted = np.where(np.isin(recent_rows[known], shown_rows), PROMPTED, 1.0)
+    counted = np.bincount(at, weights=faded, minlength=len(rows))
+    # An event that counted less than its action's strength (three stars) takes no more than its item's sum.
+    scale = np.minimum(1.0, weights / np.maximum(counted, 1e-12))
+    young = np.bincount(at, weights=faded * ripe(ages) * prompted, minlength=len(rows)) * scale
+    if len(recent_rows) >= rule.recent_max:
+        lasting = young + np.maximum(weights - counted, 0.0) * ripe(recent_ages_days.max(initial=0.0))
+    else:  # Every event is among the latest: what is left over is how much of it there was, not an older event.
+        lasting = young * np.maximum(1.0, weights / np.maximum(counted * scale, 1e-12))
+    anchored: Floats = lasting.astype(np.float32)
+    return anchored
+
+
+def ripe(ages_days: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """How much of an event of this age counts, in [RIPE_AT_ONCE, 1)."""
+    grown = 1.0 - np.exp2(-np.asarray(ages_days, dtype=np.float64) / RIPE_HALF_LIFE_DAYS)
+    ripened: npt.NDArray[np.float64] = RIPE_AT_ONCE + (1.0 - RIPE_AT_ONCE) * grown
+    return ripened
+
+
+def _by_action(rule: AbsorbRule) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    strengths, half_lives = np.zeros(max(Action) + 1), np.ones(max(Action) + 1)
+    for action, strength in rule.strengths.items():
+        strengths[action] = max(strength, 0.0)
+        half_lives[action] = rule.half_life_days[action]
+    return strengths, half_lives
