@@ -7,6 +7,7 @@ What may be shown is decided first, so that a filter narrows what is looked for 
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,15 @@ Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
+class Choice(NamedTuple):
+    """What was chosen, the dial and the target it was chosen with, and what was given up to fill it."""
+
+    chosen: Chosen
+    dial: float
+    aim: Target
+    relaxed: tuple[Relaxation, ...]
+
+
 class Ranker:
     """Slates out of one bundle. Holds what the bundle fixes and nothing of any user: safe to share between threads."""
 
@@ -55,6 +65,12 @@ class Ranker:
 
         What had to be let in to fill the slate comes last.
         """
+        choice = self.choose(profile, query, skip)
+        name = slate_id(profile, query, sorted(skip))
+        return compose(self._bundle, profile, name, choice.chosen, choice.dial, choice.aim, choice.relaxed)
+
+    def choose(self, profile: Profile, query: Query, skip: frozenset[str] = frozenset()) -> Choice:
+        """What `recommend` would show, before anyone has said why."""
         bundle = self._bundle
         dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
         allowed = allow(bundle, profile, query, skip)
@@ -65,8 +81,7 @@ class Ranker:
             relaxed.append(Relaxation.REPEATS)
         if len(chosen) < query.size:
             relaxed.append(Relaxation.SIZE)
-        name = slate_id(profile, query, sorted(skip))
-        return compose(bundle, profile, name, chosen, dial, aim, tuple(relaxed))
+        return Choice(chosen, dial, aim, tuple(relaxed))
 
     def rerank(self, profile: Profile, candidates: Sequence[tuple[str, float | None]], query: Query) -> Slate:
         """The caller's own candidates (id, relevance), chosen and ordered for one user.
