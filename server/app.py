@@ -6,9 +6,11 @@ settings, bundle, address, log.
 
 import asyncio
 import logging
+import multiprocessing
 import signal
 import sys
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from pydantic import ValidationError
@@ -17,6 +19,7 @@ from pydantic_settings import CliApp, SettingsError
 from interests.errors import BundleRejected, SettingsRejected, StoreError
 from interests.runtime import check_onnxruntime, configure_logs, rejected
 from server.settings import ServerSettings
+from server.supervisor import supervise
 
 STOPPED, FAILED, REJECTED = 0, 1, 2
 
@@ -27,10 +30,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command. Does not return."""
     try:
         settings = read_settings(argv)
-        configure_logs(settings.log_level, settings.log_format)
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it says each retry at length; our lines say it once
-        check_onnxruntime()
-        asyncio.run(_serve(settings))
+        if settings.workers > 1:
+            configure_logs(settings.log_level, settings.log_format)
+            sys.exit(supervise(settings, work))
+        _run(settings)
+    except (SettingsRejected, BundleRejected) as error:
+        _fail(REJECTED, error)
+    except StoreError as error:
+        _fail(FAILED, error)
+    sys.exit(STOPPED)
+
+
+def work(settings: ServerSettings, number: int, ready: Connection) -> None:
+    """One of several server processes; sends its port through `ready` once it serves. Does not return."""
+    try:
+        _run(settings, number, ready)
     except (SettingsRejected, BundleRejected) as error:
         _fail(REJECTED, error)
     except StoreError as error:
@@ -46,14 +60,27 @@ def read_settings(argv: Sequence[str] | None = None) -> ServerSettings:
         raise rejected(error, "plural-serve") from None
 
 
-async def _serve(settings: ServerSettings) -> None:
+def _run(settings: ServerSettings, number: int = 0, ready: Connection | None = None) -> None:
+    configure_logs(settings.log_level, settings.log_format)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it says each retry at length; our lines say it once
+    check_onnxruntime()
+    asyncio.run(_serve(settings, number, ready))
+
+
+async def _serve(settings: ServerSettings, number: int, ready: Connection | None) -> None:
     # Only now: it needs the ONNX Runtime that was just looked for.
     from server.parts import running
 
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings):
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    if (supervisor := multiprocessing.parent_process()) is not None:
+        loop.add_reader(supervisor.sentinel, stop.set)  # it was killed: nobody else would end this process
+    async with running(settings, number) as port:
+        if ready is not None:
+            ready.send(port)
+            ready.close()
         await stop.wait()
         log.info("stopping", extra={"drain_s": settings.drain_s})
     log.info("stopped")

@@ -40,7 +40,7 @@ class Feed:
         self._metrics = metrics
         self._turn = asyncio.Lock()
 
-    async def follow(self, asked: Asked, token: str) -> AsyncGenerator[bytes, None]:
+    async def follow(self, asked: Asked, token: str, peer: str) -> AsyncGenerator[bytes, None]:
         """A slate now, and one for each later state that a wake-up tells of, at most one a push interval.
 
         The token says who follows and not what they saw: the current slate comes first in any case.
@@ -48,7 +48,7 @@ class Feed:
         who = resume.who(asked.user_id, ())
         resume.read(resume.FOLLOW, who, token)
         tail = _token_field(resume.write(resume.FOLLOW, who))
-        with self._streams.open(asked.user_id) as slot:
+        with self._streams.open(asked.user_id, peer) as slot:
             slot.take()
             sent = await self._slates.of(asked.user_id, asked.query)
             yield sent.body + tail
@@ -66,13 +66,13 @@ class Feed:
                 await slot.pause(self._push_interval_s_min)
         yield recommendations_pb2.FollowResponse(drain=_drain()).SerializeToString() + tail
 
-    async def stream(self, asked: Asked, token: str) -> AsyncGenerator[bytes, None]:
+    async def stream(self, asked: Asked, token: str, peer: str) -> AsyncGenerator[bytes, None]:
         """Chunks without an item twice, each from the newest state, until no item is left or the client ends."""
         who = resume.who(asked.user_id, asked.recent_item_ids)
         hashes = resume.read(resume.FEED, who, token)
         bundle = self._states.serving.bundle
         shown = await asyncio.to_thread(_items_of, bundle, frozenset(hashes)) if hashes else set()
-        with self._streams.open(asked.user_id) as slot:
+        with self._streams.open(asked.user_id, peer) as slot:
             while not slot.draining:
                 slate = await self._chunk(asked, frozenset(shown))
                 if not slate.items:

@@ -17,7 +17,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", 1024 * 1024),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 32 * 1024),
-    ("grpc.so_reuseport", 0),  # or two servers would share a port without a word
     ("grpc.server_handshake_timeout_ms", 5_000),  # or silent connections would live for ever
     ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.keepalive_time_ms", 60_000),  # finds followers that are gone without a goodbye
@@ -34,7 +33,9 @@ def make_server(settings: ServerSettings, metrics: Metrics) -> grpc.aio.Server:
     """A server without services or address. Raises SettingsRejected for a bad token file."""
     tokens = settings.tokens_file
     interceptors = [TokenInterceptor(read_tokens(tokens), metrics)] if tokens else []
-    return grpc.aio.server(interceptors=interceptors, options=OPTIONS)
+    # Only workers share a port, or two servers would do so without a word.
+    sharing = ("grpc.so_reuseport", int(settings.workers > 1))
+    return grpc.aio.server(interceptors=interceptors, options=(*OPTIONS, sharing))
 
 
 def add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:

@@ -29,7 +29,7 @@ from server.service import Interests, Recommendations, Shell
 from server.settings import ServerSettings
 from server.slates import Slates
 from server.states import Serving, States
-from server.streams import Moved, Streams
+from server.streams import Limits, Moved, Streams
 
 QUIET_S = 0.25  # without a new call, callers have seen that the server goes
 FLUSH_S = 0.1  # from a handler's end until its status has left
@@ -38,7 +38,7 @@ log = logging.getLogger("server")
 
 
 @asynccontextmanager
-async def running(settings: ServerSettings) -> AsyncIterator[int]:
+async def running(settings: ServerSettings, worker: int = 0) -> AsyncIterator[int]:
     """The whole server, serving; gives its port. Leaving drains it and stops it.
 
     Raises SettingsRejected, BundleRejected or StoreError where it cannot start.
@@ -51,7 +51,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[int]:
         states = States(store, serving, metrics)
         stack.callback(states.close)
         slates = Slates(states, SlateCache(settings.cache_mib * 1024 * 1024), metrics)
-        streams = Streams(settings.streams_max, settings.streams_per_user_max, metrics)
+        streams = Streams(_limits(settings), metrics)
         recorder = _recorder(settings, store, serving, metrics, stack)
         server = listen.make_server(settings, metrics)
         feed = Feed(slates, states, streams, settings.push_interval_ms_min, metrics)
@@ -64,11 +64,11 @@ async def running(settings: ServerSettings) -> AsyncIterator[int]:
         watch = ChangeWatch(store, metrics, _on_moved(slates, streams), streams.move_all)
         watch.start()
         stack.push_async_callback(watch.stop)
-        _serve_metrics(settings, metrics, stack)
+        _serve_metrics(settings, worker, metrics, stack)
         await server.start()
         stack.push_async_callback(_drain, server, health_servicer, streams, shell, settings.drain_s)
         await listen.set_serving(health_servicer)
-        _log_start(settings, serving, port)
+        _log_start(settings, worker, serving, port)
         yield port
 
 
@@ -105,6 +105,10 @@ def _recorder(
     return recorder
 
 
+def _limits(settings: ServerSettings) -> Limits:
+    return Limits(settings.streams_max, settings.streams_per_connection_max, settings.streams_per_user_max)
+
+
 def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], Mapping[str, Moved]], None]:
     def on_moved(user_ids: Iterable[str], wakes: Mapping[str, Moved]) -> None:
         for user_id in user_ids:
@@ -114,12 +118,13 @@ def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], Mapp
     return on_moved
 
 
-def _serve_metrics(settings: ServerSettings, metrics: Metrics, stack: AsyncExitStack) -> None:
+def _serve_metrics(settings: ServerSettings, worker: int, metrics: Metrics, stack: AsyncExitStack) -> None:
     if settings.metrics_port is None:
         return
-    address = f"{settings.metrics_address}:{settings.metrics_port}"
+    wanted = settings.metrics_port and settings.metrics_port + worker
+    address = f"{settings.metrics_address}:{wanted}"
     try:
-        http, _ = start_http_server(settings.metrics_port, settings.metrics_address, metrics.registry)
+        http, _ = start_http_server(wanted, settings.metrics_address, metrics.registry)
     except OSError as error:
         raise SettingsRejected(f"--metrics-port {address}: cannot be served on: {error.strerror}") from None
     stack.callback(http.server_close)
@@ -127,7 +132,7 @@ def _serve_metrics(settings: ServerSettings, metrics: Metrics, stack: AsyncExitS
     log.info("metrics", extra={"address": settings.metrics_address, "port": http.server_port})
 
 
-def _log_start(settings: ServerSettings, serving: Serving, port: int) -> None:
+def _log_start(settings: ServerSettings, worker: int, serving: Serving, port: int) -> None:
     if settings.insecure_listen:
         log.warning("serving without TLS on an address that is not loopback", extra={"listen": settings.listen})
     manifest = serving.bundle.manifest
@@ -135,6 +140,7 @@ def _log_start(settings: ServerSettings, serving: Serving, port: int) -> None:
         "bundle": serving.bundle.version,
         "items": manifest.item_count,
         "store": without_credentials(settings.store),
+        **({"worker": worker} if settings.workers > 1 else {}),
     }
     log.info("serving", extra={"listen": settings.listen, "port": port, "tls": settings.tls_cert is not None, **about})
 

@@ -34,7 +34,7 @@ MEMO_BYTES_MAX = 32 * 1024 * 1024  # of requests read: about 30,000 of them
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Unary = Callable[[bytes], Awaitable[bytes]]
 AtHand = Callable[[bytes], bytes | None]
-Stream = Callable[[bytes], AsyncGenerator[bytes, None]]
+Stream = Callable[[bytes, str], AsyncGenerator[bytes, None]]
 
 
 class Recommendations:
@@ -66,15 +66,15 @@ class Recommendations:
         view = self._states.view(await self._states.read(message.user_id))
         return to_body(view.serving.ranker.rerank(view.profile, candidates, query), message.user_id)
 
-    def StreamRecommendations(self, data: bytes) -> AsyncGenerator[bytes, None]:
-        """An endless feed."""
+    def StreamRecommendations(self, data: bytes, peer: str) -> AsyncGenerator[bytes, None]:
+        """An endless feed. peer: names the client's connection"""
         message = requests.parse(recommendations_pb2.StreamRecommendationsRequest, data)
-        return self._feed.stream(requests.stream(message), message.resume_token)
+        return self._feed.stream(requests.stream(message), message.resume_token, peer)
 
-    def Follow(self, data: bytes) -> AsyncGenerator[bytes, None]:
-        """Slates as interests move."""
+    def Follow(self, data: bytes, peer: str) -> AsyncGenerator[bytes, None]:
+        """Slates as interests move. peer: names the client's connection"""
         message = requests.parse(recommendations_pb2.FollowRequest, data)
-        return self._feed.follow(requests.follow(message), message.resume_token)
+        return self._feed.follow(requests.follow(message), message.resume_token, peer)
 
     async def Similar(self, data: bytes) -> bytes:
         """Items like one item."""
@@ -188,7 +188,7 @@ class Shell:
         async def handle(data: bytes, context: Context) -> None:
             with self._running(name) as running:
                 try:
-                    async with aclosing(call(data)) as bodies:
+                    async with aclosing(call(data, context.peer())) as bodies:
                         async for body in bodies:
                             await context.write(body)
                 except Exception as error:

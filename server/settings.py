@@ -65,10 +65,12 @@ class ServerSettings(BaseSettings):
         None,
         ge=0,
         le=65535,
-        description="serve Prometheus metrics on this port; 0 takes a free one and logs it",
+        description="serve Prometheus metrics on this port, worker N on it plus N; 0 takes a free one and logs it",
     )
     metrics_address: str = Field("127.0.0.1", description="serve them on this address; they need no credentials")
-    streams_max: int = Field(10_000, ge=1, description="streams open at one time")
+    workers: int = Field(1, ge=1, le=256, description="server processes on the one port; more than one needs --brokers")
+    streams_max: int = Field(10_000, ge=1, description="streams open at one time, in one process")
+    streams_per_connection_max: int = Field(1_000, ge=1, description="streams open at one time on one connection")
     streams_per_user_max: int = Field(20, ge=1, description="streams open at one time for one user")
     push_interval_ms_min: float = Field(50.0, ge=0, le=60_000, description="least time between two pushes of a stream")
     call_s_max: float = Field(10.0, gt=0, le=3600, description="longest that any unary call may take")
@@ -99,6 +101,8 @@ class ServerSettings(BaseSettings):
             raise ValueError("--log contradicts --brokers: with Kafka the topic is the log; leave one out")
         if not self.brokers and "topic" in self.model_fields_set:
             raise ValueError("--topic needs --brokers")
+        if self.workers > 1 and not self.brokers:
+            raise ValueError("--workers: more than one needs --brokers: without Kafka one process keeps the log")
         if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
             raise ValueError("--sasl-mechanism goes with --security-protocol SASL_SSL or SASL_PLAINTEXT")
         if self.store.startswith("memory:") and self.brokers:

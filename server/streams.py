@@ -7,6 +7,7 @@ for its client looks at the newest state then. So a slow reader costs a flag, ge
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -73,13 +74,21 @@ class Slot:
         self._up.set()
 
 
+class Limits(NamedTuple):
+    """How many streams may be open at one time: in this process, on one connection, for one user."""
+
+    process: int
+    connection: int
+    user: int
+
+
 class Streams:
     """All open streams. Used from the event loop alone."""
 
-    def __init__(self, streams_max: int, streams_per_user_max: int, metrics: Metrics) -> None:
-        self._streams_max = streams_max
-        self._streams_per_user_max = streams_per_user_max
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._limits = limits
         self._metrics = metrics
+        self._connections: Counter[str] = Counter()
         self._draining: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._slots: dict[str, set[Slot]] = {}
         self._count = 0
@@ -88,15 +97,21 @@ class Streams:
         return self._count
 
     @contextmanager
-    def open(self, user_id: str) -> Iterator[Slot]:
-        """A slot for one more stream of this user (empty: of a caller without an id). Raises LimitReached."""
+    def open(self, user_id: str, peer: str) -> Iterator[Slot]:
+        """A slot for one more stream of this user (empty: of a caller without an id). Raises LimitReached.
+
+        peer: names the connection
+        """
         theirs = self._slots.get(user_id, set())
-        if self._count >= self._streams_max:
-            raise LimitReached(f"all {self._streams_max} streams of this server are taken")
-        if user_id and len(theirs) >= self._streams_per_user_max:
+        if self._count >= self._limits.process:
+            raise LimitReached(f"all {self._limits.process} streams of this server are taken")
+        if self._connections[peer] >= self._limits.connection:
+            raise LimitReached(f"this connection has {self._connections[peer]} streams open, as many as one may")
+        if user_id and len(theirs) >= self._limits.user:
             raise LimitReached(f"this user has {len(theirs)} streams open, as many as one user may")
         slot = Slot(self._draining)
         self._slots.setdefault(user_id, theirs).add(slot)
+        self._connections[peer] += 1
         self._set_count(self._count + 1)
         try:
             yield slot
@@ -104,6 +119,9 @@ class Streams:
             theirs.discard(slot)
             if not theirs:
                 self._slots.pop(user_id, None)
+            self._connections[peer] -= 1
+            if not self._connections[peer]:
+                del self._connections[peer]
             self._set_count(self._count - 1)
 
     def move(self, wakes: Mapping[str, Moved]) -> None:

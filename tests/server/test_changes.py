@@ -26,7 +26,7 @@ from server.parts import _on_moved
 from server.requests import Asked
 from server.slates import Slates
 from server.states import Serving, States
-from server.streams import Moved, Streams
+from server.streams import Limits, Moved, Streams
 from tests.support.recording import act, recorder
 from tests.support.server import shared_bundle, until
 
@@ -95,7 +95,7 @@ async def test_what_was_made_for_a_user_is_let_go_once_they_move(tmp_path: Path)
     store, metrics, bundle = MemoryStore(), Metrics(), bundles.load(shared_bundle())
     cache, states = SlateCache(1 << 20), States(store, Serving(bundle, Encoder(bundle), Ranker(bundle)), metrics)
     slates = Slates(states, cache, metrics)
-    watch = ChangeWatch(store, metrics, _on_moved(slates, Streams(9, 9, metrics)), lambda: None)
+    watch = ChangeWatch(store, metrics, _on_moved(slates, Streams(Limits(9, 9, 9), metrics)), lambda: None)
     watch.start()
     writing = recorder(tmp_path / "log", store)
     await writing.record([act("ada", "t0-00")])
@@ -114,13 +114,13 @@ async def test_what_was_made_for_a_user_is_let_go_once_they_move(tmp_path: Path)
 async def test_each_push_tells_what_every_stage_took(tmp_path: Path) -> None:
     store, metrics, bundle = MemoryStore(), Metrics(), bundles.load(shared_bundle())
     states = States(store, Serving(bundle, Encoder(bundle), Ranker(bundle)), metrics)
-    streams = Streams(9, 9, metrics)
+    streams = Streams(Limits(9, 9, 9), metrics)
     feed = Feed(Slates(states, SlateCache(1 << 20), metrics), states, streams, 0.0, metrics)
     watch = ChangeWatch(store, metrics, lambda _, wakes: streams.move(wakes), lambda: None)
     watch.start()
     store.claim([LOG])
     now_s = time.time()
-    async with aclosing(feed.follow(Asked("ada", (), Query()), "")) as bodies:
+    async with aclosing(feed.follow(Asked("ada", (), Query()), "", "peer")) as bodies:
         await anext(bodies)
         for version, produced_s in ((1, now_s - 0.4), (2, now_s - 9_000)):
             moments = {"ada": Moments(produced_s, produced_s + 0.1, produced_s + 0.3)}
@@ -144,11 +144,11 @@ def _stage(metrics: Metrics, what: str, stage: str) -> float | None:
 async def test_a_change_that_was_sent_already_pushes_nothing_when_it_is_told_late(tmp_path: Path) -> None:
     store, metrics, bundle = MemoryStore(), Metrics(), bundles.load(shared_bundle())
     states = States(store, Serving(bundle, Encoder(bundle), Ranker(bundle)), metrics)
-    streams = Streams(9, 9, metrics)
+    streams = Streams(Limits(9, 9, 9), metrics)
     feed = Feed(Slates(states, SlateCache(1 << 20), metrics), states, streams, 0.0, metrics)
     writing = recorder(tmp_path / "log", store)
     await writing.record([act("ada", "t0-00")])
-    async with aclosing(feed.follow(Asked("ada", (), Query()), "")) as bodies:
+    async with aclosing(feed.follow(Asked("ada", (), Query()), "", "peer")) as bodies:
         await anext(bodies)
         following = asyncio.ensure_future(anext(bodies))
         await writing.record([act("ada", "t0-01", action=Action.IMPRESSION)])

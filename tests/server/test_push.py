@@ -118,6 +118,27 @@ async def test_a_stream_too_many_is_told_when_to_come_back(tmp_path: Path) -> No
         assert "this user has 2 streams" in (caught.value.details() or "")
 
 
+async def test_one_connection_may_not_take_all_streams(tmp_path: Path) -> None:
+    # Channels of one target share a connection unless they differ in some option.
+    one, two = (("plural.test", 1),), (("plural.test", 2),)
+    async with (
+        running(settings(tmp_path, streams_per_connection_max=2)) as port,
+        connect(port, one) as greedy,
+        connect(port, two) as other,
+    ):
+        held = [follow(greedy, user_id) for user_id in ("ada", "bob")]
+        for stream in held:
+            await read(stream)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await read(follow(greedy, "eve"))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "this connection has 2 streams" in (caught.value.details() or "")
+        assert "google.rpc.RetryInfo" in str(caught.value.trailing_metadata())
+        await read(follow(other, "eve"))
+        held[0].cancel()
+        await until(lambda: _opens(greedy, "eve"))
+
+
 async def _opens(client: Client, user_id: str) -> bool:
     try:
         await read(stream := follow(client, user_id))
