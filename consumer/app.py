@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from prometheus_client import start_http_server
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = read_settings(argv)
         configure_logs(settings.log_level, settings.log_format)
         stop = _stop_on_signals()
-        if settings.from_file is not None:
+        if settings.merge_archive is not None:
+            merge_archive(settings.merge_archive)
+        elif settings.from_file is not None:
             consume_file(settings, stop)
         else:
             consume_topic(settings, stop)
@@ -70,6 +73,7 @@ def consume_topic(settings: ConsumerSettings, stop: threading.Event) -> None:
     check_onnxruntime()
     check_codecs()
     # Only now: these need the ONNX Runtime that was just looked for.
+    from consumer.archive import MIB, Archive
     from consumer.dead_letters import KafkaDeadLetters
     from consumer.loop import Consumer, Pace
     from consumer.sources.kafka import KafkaSource
@@ -77,6 +81,9 @@ def consume_topic(settings: ConsumerSettings, stop: threading.Event) -> None:
     quiet_library_logs()
     broker = Broker(settings.addresses(), settings.security())
     metrics = Metrics()
+    archive = None
+    if settings.archive is not None:
+        archive = Archive(settings.archive, settings.archive_mib * MIB, settings.archive_roll_s, metrics)
     encoder = load_encoder(settings)
     store = patiently(lambda: open_store(settings.store), stop)
     if store is None:
@@ -89,10 +96,16 @@ def consume_topic(settings: ConsumerSettings, stop: threading.Event) -> None:
         dead_letters,
         encoder,
         DEFAULT_RULE,
-        Pace(settings.batch_records, settings.poll_s),
+        Pace(
+            settings.batch_records,
+            settings.poll_s,
+            catch_up_records=settings.catch_up_records,
+            encode_behind=settings.encode_behind,
+        ),
         metrics,
         Watchdog(settings.stuck_s),
         sleep_s=stop.wait,
+        archive=archive,
     )
     serve_metrics(settings, metrics)
     log.info("reading", extra={"topic": settings.topic, "group": settings.group})
@@ -100,6 +113,8 @@ def consume_topic(settings: ConsumerSettings, stop: threading.Event) -> None:
         consumer.run(lambda: not stop.is_set())
         log.info("stopped: the last batch is in the store")
     finally:
+        if archive is not None:
+            archive.close()
         source.close()
         dead_letters.close()
         store.close()
@@ -115,9 +130,11 @@ def consume_file(settings: ConsumerSettings, stop: threading.Event) -> None:
 
     assert settings.from_file is not None
     encoder = load_encoder(settings)
-    source = FileSource(settings.from_file)
+    source = FileSource(settings.from_file, settings.rejected_rows)
     for line in source.report.lines():
         sys.stdout.write(line + "\n")
+    if source.report.dropped and settings.rejected_rows is None:
+        sys.stdout.write("to have the rows that cannot be used: --rejected-rows FILE\n")
     store = open_store(settings.store)
     pace = Pace(settings.file_batch_records, settings.poll_s)
     try:
@@ -125,6 +142,20 @@ def consume_file(settings: ConsumerSettings, stop: threading.Event) -> None:
         sys.stdout.write(backfill(consumer, source, lambda: not stop.is_set()) + "\n")
     finally:
         store.close()
+
+
+def merge_archive(path: Path) -> None:
+    """Tidy an archive, and say what was done. Raises SettingsRejected, StoreCorrupt or StoreUnavailable."""
+    from consumer.archive_merge import merge
+
+    try:
+        done = merge(path, lambda line: log.info(line))
+    except OSError as error:
+        raise StoreUnavailable(f"archive {path}: {error.strerror or error}; run it again when that is mended") from None
+    sys.stdout.write(
+        f"{done.files_before:,} files became {done.files_after:,}; rows of erased users taken out: {done.erased:,}; "
+        f"rows that stood twice: {done.doubles:,}\n"
+    )
 
 
 def load_encoder(settings: ConsumerSettings) -> "Encoder | None":

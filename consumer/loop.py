@@ -1,17 +1,20 @@
 """Reads a log and moves states, until told to stop.
 
-    poll ▶ decode ▶ absorb, encode, put ▶ commit
+    poll ▶ decode ▶ absorb, encode, put ▶ archive ▶ commit
 
 The store is written in one step with the offsets, and reading goes on from the store's offsets after whatever went
 wrong: so a failure of any kind needs one answer alone, which is to drop the batch, wait, claim and seek. Nothing is
 lost by it, and watermarks keep anything from counting twice.
+
+Where an archive is behind the store, reading begins there, and what the store has is passed to the archive alone.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from consumer.archive import Archive
 from consumer.backoff import Backoff
 from consumer.dead_letters import DeadLetter, DeadLetters
 from consumer.decode import decode
@@ -34,6 +37,8 @@ class Pace:
     """How much at once, and how long between. Seconds.
 
     batch_records: one durable write a batch, so larger is faster and later
+    catch_up_records: the same while more than `batch_records` wait
+    encode_behind: while more than so many records wait, states are written without vectors: who reads one encodes it
     poll_s: how long a poll waits for a record; also how long a stop takes
     look_s: between two looks at how far the log has grown
     """
@@ -41,6 +46,8 @@ class Pace:
     batch_records: int = 1000
     poll_s: float = 0.5
     look_s: float = 10.0
+    catch_up_records: int = 4000
+    encode_behind: int = 5000
 
 
 @dataclass
@@ -62,17 +69,21 @@ class Consumer:
     clock_s: Callable[[], float] = time.monotonic
     sleep_s: Callable[[float], object] = time.sleep
     held: set[LogPartition] = field(default_factory=set)
+    archive: Archive | None = None
 
     def __post_init__(self) -> None:
         self._unclaimed: frozenset[LogPartition] = frozenset()
         self._dead_up_to: dict[LogPartition, int] = {}
         self._absorbed_up_to: dict[LogPartition, int] = {}
         self._retry_at_s = self._look_at_s = float("-inf")
+        self._waiting = 0
 
     def run(self, running: Callable[[], bool]) -> None:
         """Read while `running()`; what was begun is finished. Raises SourceStuck where only a restart helps."""
         while running():
             try:
+                if self.archive is not None:
+                    self.archive.roll(self.clock_s())  # first, because a full one lets nothing else pass
                 self.step()
                 self.look()
             except Fenced:
@@ -93,12 +104,13 @@ class Consumer:
     def step(self) -> Batch:
         """Poll once and absorb what comes. Raises what stores and sources raise; the same entries then come again."""
         with self.metrics.stage("poll"):
-            batch = self.source.poll(self.pace.batch_records, self._patience_s())
+            batch = self.source.poll(self._batch_records(), self._patience_s())
             polled_s = time.time()
         self._follow(batch)
         if self._unclaimed and self.clock_s() >= self._retry_at_s:
             self._claim()
         if batch.records:
+            self._waiting = self.source.waiting()
             self._absorb(batch, polled_s)
         if not self._unclaimed:
             self.backoff.reset()
@@ -137,18 +149,43 @@ class Consumer:
             raise Fenced("the store was moved or has lost writes")
 
     def _absorb(self, batch: Batch, polled_s: float) -> None:
+        if self.archive is not None:
+            self.archive.check_room()
         with self.metrics.stage("decode"):
             entries = self._decode(batch.records)
         with self.metrics.stage("apply"):
-            applied = apply(entries, batch.next_offsets, self.store, self.encoder, self.rule, polled_s)
+            self._apply(entries, batch.next_offsets, polled_s)
+        if self.archive is not None:
+            with self.metrics.stage("archive"):
+                self.archive.append(entries, batch.next_offsets, self.clock_s())
         with self.metrics.stage("commit"):
             self.source.commit(batch.next_offsets)
-        self._absorbed_up_to |= batch.next_offsets
         self.metrics.records.inc(len(batch.records))
-        self.metrics.absorbed.inc(len(entries) - applied.skipped)
-        self.metrics.duplicates.inc(applied.skipped)
-        self.metrics.users.inc(len(applied.states))
         self.metrics.applied_up_to(max(record.timestamp_ms for record in batch.records))
+
+    def _apply(self, entries: Sequence[LogEntry], next_offsets: Mapping[LogPartition, int], polled_s: float) -> None:
+        """Absorb what the store does not have yet. What lies below its offset is in every state it belongs to, also
+        in one that has forgotten the watermark of that log.
+        """
+        fresh = [entry for entry in entries if entry.offset >= self._absorbed_up_to.get(entry.partition, 0)]
+        moved = {p: offset for p, offset in next_offsets.items() if offset > self._absorbed_up_to.get(p, -1)}
+        skipped = len(entries) - len(fresh)
+        if moved:
+            encoder = self.encoder if self._waiting <= self.pace.encode_behind else None
+            applied = apply(fresh, moved, self.store, encoder, self.rule, polled_s)
+            self._absorbed_up_to |= moved
+            skipped += applied.skipped
+            self.metrics.users.inc(len(applied.states))
+            if encoder is None and self.encoder is not None:
+                self.metrics.unencoded.inc(len(applied.states))
+        self.metrics.absorbed.inc(len(entries) - skipped)
+        self.metrics.duplicates.inc(skipped)
+
+    def _batch_records(self) -> int:
+        """Small while nothing waits, because each batch takes what is there; larger the more there is to make up."""
+        if self._waiting > self.pace.batch_records:
+            return max(self.pace.batch_records, self.pace.catch_up_records)
+        return self.pace.batch_records
 
     def _decode(self, records: Sequence[Record]) -> list[LogEntry]:
         """The entries among the records; the rest is in the dead letters before this returns."""
@@ -180,6 +217,8 @@ class Consumer:
         for partition in batch.revoked:
             self._dead_up_to.pop(partition, None)
             self._absorbed_up_to.pop(partition, None)
+        if self.archive is not None:
+            self.archive.let_go(batch.revoked)
         self.metrics.rebalances.inc()
         self.metrics.assigned.inc(len(batch.assigned))
         self.metrics.revoked.inc(len(batch.revoked))
@@ -190,17 +229,27 @@ class Consumer:
     def _claim(self) -> None:
         """Begin reading where the store stands."""
         claimed = self.store.claim(self._unclaimed)
+        archived = self._archived(self._unclaimed)
         failpoint("on_assign")
         bounds = self.source.bounds(self._unclaimed)
         for partition, offset in claimed.items():
             self._absorbed_up_to[partition] = offset
+            # What lies below was put to the dead letters before the store's offset moved over it.
+            self._dead_up_to[partition] = max(self._dead_up_to.get(partition, -1), offset - 1)
             if partition in bounds and self._is_readable(partition, offset, bounds[partition]):
-                self.source.seek(partition, max(offset, bounds[partition].begin))
+                start = min(offset, archived.get(partition, offset))
+                self.source.seek(partition, max(start, bounds[partition].begin))
         # One whose bounds nobody knows yet stays unclaimed and is looked at again.
         self._unclaimed -= bounds.keys()
         if self._unclaimed:
             self._retry_at_s = self.clock_s() + self.backoff.next_s()
         self.metrics.held.set(len(self.held & self.source.assignment()))
+
+    def _archived(self, partitions: Iterable[LogPartition]) -> Mapping[LogPartition, int]:
+        if self.archive is None:
+            return {}
+        self.archive.check_room()
+        return self.archive.positions(partitions)
 
     def _is_readable(self, partition: LogPartition, offset: int, bounds: Bounds) -> bool:
         said = {"partition": partition.partition, "stored": offset, "begin": bounds.begin, "end": bounds.end}

@@ -38,8 +38,11 @@ class Metrics:
         self.fenced = counter(
             "fenced_total", "Batches dropped because another writer had moved their partition or state"
         )
-        self.retries = counter("retries_total", "Waits for a store or broker that was away", ("what",))
+        self.retries = counter("retries_total", "Waits for a store, broker or archive that was away", ("what",))
         self.lost_records = counter("lost_records_total", "Records the log had deleted before they were absorbed")
+        self.unencoded = counter("left_to_readers_total", "States written without vectors because much was waiting")
+        self.archived = counter("archived_total", "Log entries written to archive files")
+        self.archive_waiting = gauge("archive_waiting_bytes", "Memory held by what is in no archive file yet")
         self.partitions = gauge("partitions", "Partitions that are this reader's")
         self.held = gauge("partitions_held", "Partitions that wait for an operator; see the log")
         self.stuck = gauge("partitions_stuck", "Partitions that stand still though their log grows")

@@ -10,7 +10,11 @@ from interests.errors import SettingsRejected
 from interests.runtime import LogFormat
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-KAFKA_ONLY = ("brokers", "topic", "group", "dead_letter_topic", "security_protocol", "sasl_mechanism", "metrics_port")
+KAFKA_ONLY = (
+    *("brokers", "topic", "group", "dead_letter_topic", "security_protocol", "sasl_mechanism", "metrics_port"),
+    *("archive", "archive_mib", "archive_roll_s", "catch_up_records", "encode_behind"),
+)
+FILE_ONLY = ("rejected_rows", "file_batch_records")
 
 
 class ConsumerSettings(BaseSettings):
@@ -23,6 +27,10 @@ class ConsumerSettings(BaseSettings):
     or absorbs a history file (CSV, Parquet, JSON Lines) once and ends:
 
       plural-consume --from-file interactions.parquet --store lmdb:data/interests
+
+    or takes erased users out of an archive of a topic, joins its small files, and ends:
+
+      plural-consume --merge-archive data/archive
 
     Every flag can also be set in the environment: --batch-records is PLURAL_BATCH_RECORDS.
     """
@@ -49,7 +57,26 @@ class ConsumerSettings(BaseSettings):
         "interactions.dead-letters", min_length=1, description="the topic for records that cannot be used"
     )
     from_file: Path | None = Field(None, description="absorb this history (a file, directory or glob) and end")
+    rejected_rows: Path | None = Field(
+        None, description="with --from-file: keep the rows that cannot be used in this file, as JSON Lines with reasons"
+    )
+    archive: Path | None = Field(
+        None,
+        description="keep what the topic says in this directory, as Parquet that plural-train reads; one directory for "
+        "all members of the group. A new archive begins with the topic's first record. Needs plural[archive]",
+    )
+    archive_mib: int = Field(64, ge=1, le=65_536, description="memory that waits to become files of the archive")
+    archive_roll_s: float = Field(
+        300.0, gt=0, description="how old a record gets before it is in a file; the topic must keep records for longer"
+    )
+    merge_archive: Path | None = Field(None, description="tidy this archive and end")
     batch_records: int = Field(1000, ge=1, le=10_000, description="at most so many records a durable write")
+    catch_up_records: int = Field(
+        4000, ge=1, le=100_000, description="the same while more records wait than --batch-records"
+    )
+    encode_behind: int = Field(
+        5000, ge=0, description="while more records wait than this, states are left to their readers to encode"
+    )
     file_batch_records: int = Field(20_000, ge=1, le=200_000, description="the same with --from-file")
     poll_s: float = Field(0.5, gt=0, le=5, description="how long a poll waits for a record; a stop takes as long")
     session_timeout_s: float = Field(
@@ -98,10 +125,17 @@ class ConsumerSettings(BaseSettings):
 
     def check(self) -> None:
         """Raise SettingsRejected where flags contradict each other, naming them."""
+        if self.merge_archive is not None:
+            given = self.model_fields_set - {"merge_archive", "log_level", "log_format"}
+            if given & {"brokers", "from_file", "archive"}:
+                raise SettingsRejected("--merge-archive reads no log, so leave out --brokers, --from-file, --archive")
+            return
         if self.from_file is not None:
-            self._check_file()
+            self._check_given(KAFKA_ONLY, "--from-file reads no Kafka")
         elif not self.addresses():
             raise SettingsRejected("nothing to read: give --brokers HOST:PORT, or --from-file PATH")
+        else:
+            self._check_given(FILE_ONLY, "a topic is no file")
         if self.topic == self.dead_letter_topic:
             raise SettingsRejected("--topic and --dead-letter-topic are the same: bad records would come round")
         if self.store == "memory:":
@@ -118,10 +152,10 @@ class ConsumerSettings(BaseSettings):
             if path is not None and not path.is_file():
                 raise SettingsRejected(f"{flag} {path}: is not a file")
 
-    def _check_file(self) -> None:
-        given = [f"--{name.replace('_', '-')}" for name in KAFKA_ONLY if name in self.model_fields_set]
+    def _check_given(self, unwanted: tuple[str, ...], because: str) -> None:
+        given = [f"--{name.replace('_', '-')}" for name in unwanted if name in self.model_fields_set]
         if given:
-            raise SettingsRejected(f"--from-file reads no Kafka, so leave out {', '.join(given)}")
+            raise SettingsRejected(f"{because}, so leave out {', '.join(given)}")
 
 
 def _text(path: Path | None) -> str | None:

@@ -7,7 +7,11 @@ PLURAL_FAILPOINT=in_transaction:3    the third time
 import os
 import signal
 
-NAMES = ("before_put", "in_transaction", "after_put", "on_assign", "on_revoke", "after_dead_letter")
+NAMES = (
+    *("before_put", "in_transaction", "after_put"),
+    *("on_assign", "on_revoke", "after_dead_letter"),
+    *("in_archive", "after_archive"),
+)
 
 _name, _, _count = os.environ.get("PLURAL_FAILPOINT", "").partition(":")
 _left = int(_count or 1)

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from interests.errors import HistoryRejected
 from interests.events import ID_BYTES_MAX, STARS_MAX, Action, Interaction
+from interests.log_columns import LOG
 
 if TYPE_CHECKING:
     import polars as pl
 
 _SLICE_ROWS = 100_000
 _NEEDED = ("user_id", "item_id", "timestamp")
+NOT_WRONG = ("later than --until", "erasure", "erased user", "twice in the log", "duplicate event_id")
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,13 @@ class History:
     report: HistoryReport
 
 
-def read_interactions(path: Path, until_ms: int | None = None) -> History:
-    """Read a file, a directory or a glob of CSV, Parquet or JSON Lines.
+def read_interactions(path: Path, until_ms: int | None = None, rejected: Path | None = None) -> History:
+    """Read a file, a directory or a glob of CSV, Parquet or JSON Lines, or what a consumer archived of its topic.
 
     until_ms: later interactions are left out and counted. Rows equal in user, item and time are kept, because they
-    are quantities; a second row with one event_id is not. Raises HistoryRejected in one line that says file, column,
-    what was found and what to do.
+    are quantities; a second row with one event_id, or at one place of a log, is not, nor what an erased user did
+    before. Raises HistoryRejected in one line that says file, column, what was found and what to do.
+    rejected: a file to write the rows to that cannot be used, as they came, each with its reason
     """
     polars = _polars()
     from interests.history_files import find_files
@@ -77,13 +80,21 @@ def read_interactions(path: Path, until_ms: int | None = None) -> History:
     columns: dict[str, str] = {}
     guesses: list[str] = []
     parts = [_read_file(file, columns, guesses) for file in files]
-    raw: pl.DataFrame = polars.concat(parts, how="diagonal")
+    numbered = [part.with_columns(file=polars.lit(n, polars.Int32)) for n, part in enumerate(parts)]
+    raw: pl.DataFrame = polars.concat(numbered, how="diagonal")
     raw = _with_actions(raw, columns.get("value", "value"), guesses)
-    kept, dropped = _drop(raw, until_ms)
+    marked = _mark(raw, until_ms)
+    if rejected is not None:
+        from interests.history_rejected import write_rejected
+
+        write_rejected(rejected, files, marked, NOT_WRONG)
+    kept = marked.filter(polars.col("reason").is_null())
+    dropped = dict(marked.drop_nulls("reason").group_by("reason").len().sort("reason").iter_rows())
     if kept.is_empty():
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
         raise HistoryRejected(f"{path}: none of {raw.height} rows can be used: {reasons}; correct these columns")
     kept = _scale_ratings(kept, guesses).sort("time_ms", maintain_order=True)
+    kept = kept.select("user_id", "item_id", "time_ms", "action", "value", "event_id")
     report = HistoryReport(
         files=[str(file) for file in files],
         rows_read=raw.height,
@@ -123,6 +134,7 @@ def _read_file(file: Path, columns: dict[str, str], guesses: list[str]) -> pl.Da
     import polars as pl
 
     from interests import history_columns as meaning
+    from interests import history_erasures as erasing
     from interests.history_files import as_ids, match_columns, missing_column, read_table
 
     table = read_table(file)
@@ -131,12 +143,16 @@ def _read_file(file: Path, columns: dict[str, str], guesses: list[str]) -> pl.Da
         if name not in found:
             raise missing_column(file, name, table.columns)
     columns |= found
-    out: dict[str, pl.Series] = {}
+    out: dict[str, pl.Series] = erasing.places(table)
+    is_log = out[LOG].is_not_null().any()
     for name in ("user_id", "item_id", "event_id"):
-        ids = as_ids(table[found[name]]) if name in found else pl.Series([None] * table.height, dtype=pl.String)
+        column = table[found[name]] if name in found else pl.Series([None] * table.height, dtype=pl.String)
+        # A kept log has ids as they were sent, and needs no guesses of what other tools did to them.
+        ids = column.cast(pl.String) if is_log else as_ids(column)
         if ids is None:
-            kind = table[found[name]].dtype
-            raise HistoryRejected(f"{file}: {found[name]}: holds {kind}, which is no id; give text or whole numbers")
+            raise HistoryRejected(
+                f"{file}: {found[name]}: holds {column.dtype}, which is no id; give text or whole numbers"
+            )
         out[name] = ids
     times = meaning.times_ms(table[found["timestamp"]], guesses)
     if times is None:
@@ -145,6 +161,7 @@ def _read_file(file: Path, columns: dict[str, str], guesses: list[str]) -> pl.Da
     out["time_ms"] = times
     if "action" in found:
         out["action"] = meaning.actions(table[found["action"]])
+        out["erases"] = erasing.is_erase(table[found["action"]])
     if "value" in found:
         out["value"], out["bad_value"] = meaning.values(table[found["value"]])
     else:
@@ -165,13 +182,17 @@ def _with_actions(raw: pl.DataFrame, value_column: str, guesses: list[str]) -> p
     return raw.with_columns(action=pl.lit(int(action), dtype=pl.Int32))
 
 
-def _drop(raw: pl.DataFrame, until_ms: int | None) -> tuple[pl.DataFrame, dict[str, int]]:
-    """(rows that can be used, how many others by reason)."""
+def _mark(raw: pl.DataFrame, until_ms: int | None) -> pl.DataFrame:
+    """The rows with a `reason` where one cannot be used."""
     import polars as pl
 
+    raw = _with_erasures(raw)
     later = pl.col("time_ms") > until_ms if until_ms is not None else pl.lit(False)
     rated = pl.col("action") == int(Action.RATING)
     reasons = {
+        "twice in the log": pl.col("double"),
+        "erasure": pl.col("erases"),
+        "erased user": pl.col("erased"),
         "missing user": pl.col("user_id").is_null(),
         "missing item": pl.col("item_id").is_null(),
         f"id over {ID_BYTES_MAX} bytes": pl.max_horizontal(
@@ -188,10 +209,22 @@ def _drop(raw: pl.DataFrame, until_ms: int | None) -> tuple[pl.DataFrame, dict[s
     # Among usable rows alone: a broken first delivery must not cost its good retry.
     twice = pl.col("event_id").is_not_null() & ~pl.struct("event_id", "reason").is_first_distinct()
     repeated = pl.when(pl.col("reason").is_null() & twice).then(pl.lit("duplicate event_id"))
-    marked = marked.with_columns(reason=pl.coalesce("reason", repeated))
-    counts = dict(marked.drop_nulls("reason").group_by("reason").len().sort("reason").iter_rows())
-    kept = marked.filter(pl.col("reason").is_null())
-    return kept.select("user_id", "item_id", "time_ms", "action", "value", "event_id"), counts
+    return marked.with_columns(reason=pl.coalesce("reason", repeated))
+
+
+def _with_erasures(raw: pl.DataFrame) -> pl.DataFrame:
+    """The rows with `double`, `erases` and `erased`. Costs nothing to speak of where no file is a kept log."""
+    import polars as pl
+
+    from interests.history_erasures import is_double, is_erased
+
+    erases = pl.col("erases").fill_null(False) if "erases" in raw.columns else pl.lit(False)
+    raw = raw.with_columns(erases=erases, double=pl.lit(False), erased=pl.lit(False))
+    if raw[LOG].is_not_null().any():
+        raw = raw.with_columns(is_double(raw))
+    if raw["erases"].any():
+        raw = raw.with_columns(is_erased(raw))
+    return raw
 
 
 def _scale_ratings(kept: pl.DataFrame, guesses: list[str]) -> pl.DataFrame:
@@ -199,7 +232,8 @@ def _scale_ratings(kept: pl.DataFrame, guesses: list[str]) -> pl.DataFrame:
 
     from interests.history_columns import rating_scale
 
-    rated = pl.col("action") == int(Action.RATING)
+    # A kept log has stars already.
+    rated = (pl.col("action") == int(Action.RATING)) & pl.col(LOG).is_null()
     ratings = kept.filter(rated)["value"]
     if ratings.is_empty():
         return kept

@@ -74,6 +74,11 @@ class Source(Protocol):
     def positions(self) -> dict[LogPartition, int]:
         """The next offset to be given, of each assigned partition that is not standing still."""
 
+    def waiting(self) -> int:
+        """How many records are known to wait behind the positions. Asks nobody, so it may be a fetch behind; 0 where
+        records come as fast as they are asked for and nobody waits for them, as of a file.
+        """
+
     def bounds(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, Bounds]:
         """What the log holds of these partitions now; one that is gone is absent."""
 

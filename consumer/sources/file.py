@@ -19,9 +19,13 @@ READ_BYTES = 1024 * 1024
 class FileSource:
     """The contract is that of Source. `report` says which rows of the file can be used, and why others cannot."""
 
-    def __init__(self, path: Path) -> None:
-        """Reads it whole: about 200 bytes of memory a row. Raises HistoryRejected."""
-        history = read_interactions(path)  # says what to install where it has no polars, so it comes first
+    def __init__(self, path: Path, rejected: Path | None = None) -> None:
+        """Reads it whole: about 200 bytes of memory a row. Raises HistoryRejected.
+
+        rejected: a file to write the rows to that cannot be used, each with its reason
+        """
+        # Says what to install where it has no polars, so it comes first.
+        history = read_interactions(path, rejected=rejected)
         from interests.history_files import find_files
 
         self.report: HistoryReport = history.report
@@ -63,6 +67,10 @@ class FileSource:
     def positions(self) -> dict[LogPartition, int]:
         """See Source."""
         return {} if self._position is None else {self.partition: self._position}
+
+    def waiting(self) -> int:
+        """See Source."""
+        return 0
 
     def bounds(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, Bounds]:
         """See Source."""

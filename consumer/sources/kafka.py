@@ -114,6 +114,15 @@ class KafkaSource:
                 found[name] = position
         return found
 
+    def waiting(self) -> int:
+        """See Source. The broker tells the end of a partition with each answer to a fetch."""
+        found = 0
+        for name, position in self.positions().items():
+            with contextlib.suppress(KafkaError):
+                end = self._consumer.highwater(TopicPartition(self._topic, name.partition))
+                found += max(end - position, 0) if end is not None else 0
+        return found
+
     def bounds(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, Bounds]:
         """See Source. Blocks for BOUNDS_TIMEOUT_S at most."""
         wanted = {

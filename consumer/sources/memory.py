@@ -86,6 +86,9 @@ class MemorySource:
     def positions(self) -> dict[LogPartition, int]:
         return dict(self._positions)
 
+    def waiting(self) -> int:
+        return sum(len(self._log.records[p.partition]) - position for p, position in self._positions.items())
+
     def bounds(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, Bounds]:
         known = set(self._log.partitions())
         return {

@@ -281,3 +281,36 @@ def test_without_polars_the_remedy_is_named(write: Write, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(HistoryRejected, match=r"plural\[files\]"):
         read_interactions(write("user_id,item_id,timestamp", "ada,tea,1"))
+
+
+def test_rows_that_cannot_be_used_are_kept_with_their_reason_as_they_came(tmp_path):
+    first, second = tmp_path / "a.csv", tmp_path / "b.jsonl"
+    first.write_text(
+        "user_id,item_id,timestamp,note\nada,tea,1700000000,good\nada,,1700000000,no item\n,tea,x,nobody\n"
+    )
+    second.write_text('{"user_id": "bob", "item_id": "pie", "timestamp": "never", "deep": {"a": 1}}\n')
+    rejected = tmp_path / "out" / "rejected.jsonl"
+    history = read_interactions(tmp_path, rejected=rejected)
+    kept = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert history.report.rows_read == history.report.rows_kept + len(kept)
+    assert [row["rejected_reason"] for row in kept] == ["missing item", "missing user", "bad timestamp"]
+    assert [(row["rejected_file"], row["rejected_row"]) for row in kept] == [
+        (str(first), 1),
+        (str(first), 2),
+        (str(second), 0),
+    ]
+    assert (kept[0]["note"], kept[1]["timestamp"], kept[2]["deep"]) == ("no item", "x", {"a": 1})
+
+
+def test_nothing_of_an_erased_user_is_kept_among_the_rejected_rows(tmp_path):
+    path, rejected = tmp_path / "a.jsonl", tmp_path / "rejected.jsonl"
+    lines = [
+        '{"user_id": "ada", "item_id": "secret", "timestamp": 1700000000, "action": "like"}',
+        '{"user_id": "ada", "item_id": null, "timestamp": 1700000001, "action": "erase"}',
+        '{"user_id": "bob", "item_id": "tea", "timestamp": 1700000000, "action": "like"}',
+    ]
+    path.write_text("\n".join(lines))
+    history = read_interactions(path, rejected=rejected)
+    assert history.frame["user_id"].to_list() == ["bob"]
+    assert history.report.dropped == {"erased user": 1, "erasure": 1}
+    assert rejected.read_text() == ""

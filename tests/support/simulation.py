@@ -51,6 +51,10 @@ class FailingStore:
         self._world.maybe_fail(Crash(), 0.04)
         self._world.maybe_fail(StoreUnavailable("simulated, nothing written"), 0.1)
         self._world.maybe_interleave()
+        if self._world.chance(0.08):
+            # As shards do: some users are written, and the offset of the hindmost shard stays where it was.
+            self._store.put(list(states)[::2], {}, silent, moments)
+            raise StoreUnavailable("simulated, half was written")
         self._store.put(states, next_offsets, silent, moments)
         self._world.maybe_fail(StoreUnavailable("simulated, the answer was lost"), 0.1)
         self._world.maybe_fail(Crash(), 0.04)
@@ -125,14 +129,19 @@ class World:
 
     def maybe_fail(self, error: BaseException, chance: float) -> None:
         """Raise `error`, with this chance, while things go wrong at all."""
-        if self.failing and self.rng.random() < chance:
+        if self.chance(chance):
             raise error
 
+    def chance(self, chance: float) -> bool:
+        """True with this chance, while things go wrong at all."""
+        return self.failing and self.rng.random() < chance
+
     def maybe_interleave(self) -> None:
-        """Let the other consumer take a step in the middle of this one's."""
-        if self.failing and not self._busy and self.rng.random() < 0.3:
+        """Let the other consumer take some steps in the middle of this one's."""
+        if not self._busy and self.chance(0.4):
             self._busy = True
-            self._step(1 - self._stepping)
+            for _ in range(self.rng.randint(1, 3)):
+                self._step(1 - self._stepping)
             self._busy = False
 
     def _step(self, number: int) -> None:
