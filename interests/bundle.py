@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interests.bundle_arrays import BundleArrays, check_arrays, string_list
+from interests.bundle_arrays import OPTIONAL, BundleArrays, check_arrays, string_list
 from interests.bundle_files import check_file, file_entry, read_checked, refuse_links, sync
 from interests.errors import BundleRejected
 from interests.manifest import VERSION_PATTERN, FileEntry, Manifest, read_manifest, sealed
@@ -38,6 +38,7 @@ CURRENT = "CURRENT"
 
 ARRAY_NAMES = tuple(field.name for field in fields(BundleArrays))
 FILE_NAMES = (MF_MODEL, ENCODER_MODEL, *(f"{name}.npy" for name in ARRAY_NAMES))
+OPTIONAL_FILES = frozenset(f"{name}.npy" for name in OPTIONAL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,15 +147,16 @@ def load(path: Path) -> Bundle:
 
 def _load(path: Path) -> Bundle:
     manifest = read_manifest(path / MANIFEST)
-    if set(manifest.files) != set(FILE_NAMES):
-        odd = sorted(set(manifest.files) ^ set(FILE_NAMES))
+    odd = sorted((set(manifest.files) ^ set(FILE_NAMES)) - (OPTIONAL_FILES - set(manifest.files)))
+    if odd:
         raise BundleRejected(f"{path / MANIFEST}: files missing or unexpected: {', '.join(odd[:5])}")
     if not manifest.golden:
         raise BundleRejected(f"{path / MANIFEST}: has no golden case, so a broken model would not be noticed")
     models = {name: read_checked(path / name, manifest.files[name]) for name in (MF_MODEL, ENCODER_MODEL)}
     for name, model in models.items():
         refuse_external_data(path / name, model)
-    arrays = BundleArrays(**{name: _open_array(path, name, manifest) for name in ARRAY_NAMES})
+    there = [name for name in ARRAY_NAMES if f"{name}.npy" in manifest.files]
+    arrays = BundleArrays(**{name: _open_array(path, name, manifest) for name in there})
     check_arrays(path, manifest, arrays)
     return Bundle(manifest, arrays, models[MF_MODEL], models[ENCODER_MODEL])
 

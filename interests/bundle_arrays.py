@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from interests.errors import BundleRejected
 from interests.manifest import Manifest
+
+CONTENT_FEATURES_MAX = 1 << 20  # a profile of content is as long as the largest id of a feature
 
 StringTable = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
@@ -23,7 +25,7 @@ class BundleArrays:
     item_topic_ids (n, m) int32            topics of an item, -1 where it has fewer than m
     item_topic_shares (n, m) float32       their shares; a row sums to 1, or to 0 without topics
     neighbour_rows (n, M) int32            items that go with this one, best first, -1 padded
-    neighbour_weights (n, M) float32       how strongly, >= 0
+    neighbour_weights (n, M) float32       how strongly; below 0 where one speaks against the other
     transition_rows, transition_weights    the same for items that come after this one
     popularity (n,) float32                long-term share of interactions on a log scale, in [0, 1]
     recent_popularity (n,) float32         the same over the last weeks before the cut-off
@@ -32,6 +34,11 @@ class BundleArrays:
     topic_vectors (T, dim) float32         unit rows, mean of a topic's items
     topic_shares (T,) float32              each topic's share of recent interactions, sums to 1
     item_ids, item_titles, topic_names     string tables: (bytes uint8, offsets int64 of length count + 1)
+    content_ids (n, c) int32               features of what the catalogue says of the item, -1 padded; c 0: none known
+    content_weights (n, c) float32         how strongly, >= 0, unit rows or zeros
+    repeat_rates (n,) float32              how likely who had the item is to turn to it again, in [0, 1]
+
+    OPTIONAL ones may be missing in a directory written before they were known.
     """
 
     item_vectors: npt.NDArray[np.float32]
@@ -54,12 +61,27 @@ class BundleArrays:
     item_titles_offsets: npt.NDArray[np.int64]
     topic_names_bytes: npt.NDArray[np.uint8]
     topic_names_offsets: npt.NDArray[np.int64]
+    content_ids: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int32))
+    content_weights: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    repeat_rates: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+
+    def __post_init__(self) -> None:
+        # Without content every item has a row of no features, so that readers need not ask.
+        if self.content_ids.shape == (0, 0):
+            n = len(self.item_vectors)
+            object.__setattr__(self, "content_ids", np.zeros((n, 0), dtype=np.int32))
+            object.__setattr__(self, "content_weights", np.zeros((n, 0), dtype=np.float32))
+        if self.repeat_rates.shape == (0,):
+            object.__setattr__(self, "repeat_rates", np.zeros(len(self.item_vectors), dtype=np.float32))
+
+
+OPTIONAL = ("content_ids", "content_weights", "repeat_rates")
 
 
 def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
     """Raise BundleRejected where shapes, types, ranges or finiteness are not as BundleArrays promises."""
     n, topics = manifest.item_count, manifest.topic_count
-    for name in ("item_topic_ids", "neighbour_rows", "transition_rows"):
+    for name in ("item_topic_ids", "neighbour_rows", "transition_rows", "content_ids"):
         if getattr(arrays, name).ndim != 2:
             raise BundleRejected(f"{path / name}.npy: has {getattr(arrays, name).ndim} dimensions, expected 2")
     m, width, steps = arrays.item_topic_ids.shape[-1], arrays.neighbour_rows.shape[-1], arrays.transition_rows.shape[-1]
@@ -78,6 +100,9 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
         "available": ((n,), "b1"),
         "topic_vectors": ((topics, manifest.dim), "f4"),
         "topic_shares": ((topics,), "f4"),
+        "repeat_rates": ((n,), "f4"),
+        "content_ids": ((n, arrays.content_ids.shape[-1]), "i4"),
+        "content_weights": ((n, arrays.content_ids.shape[-1]), "f4"),
     }
     for name, (shape, kind) in shapes.items():
         array = getattr(arrays, name)
@@ -85,7 +110,12 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
             raise BundleRejected(f"{path / name}.npy: is {array.dtype} {array.shape}, expected {kind} {shape}")
         if kind == "f4" and not np.isfinite(array).all():
             raise BundleRejected(f"{path / name}.npy: holds NaN or infinity")
-    for name, limit in (("item_topic_ids", topics), ("neighbour_rows", n), ("transition_rows", n)):
+    for name, limit in (
+        ("item_topic_ids", topics),
+        ("neighbour_rows", n),
+        ("transition_rows", n),
+        ("content_ids", CONTENT_FEATURES_MAX),
+    ):
         array = getattr(arrays, name)
         if array.size and (array.min() < -1 or array.max() >= limit):
             raise BundleRejected(f"{path / name}.npy: points outside 0 to {limit - 1}")

@@ -44,7 +44,11 @@ class Manifest(BaseModel):
     cutoff_ms: the latest interaction it learned from, milliseconds since 1970
     history_max: how many of the latest interactions the encoder takes; fold_in_max: how many items the fold-in takes
     signal_weights: by signal name, of the weighted sum in ranking/score.py
+    new_weights: the same where items that the user had are filtered out; empty: as signal_weights
+    cold_weights: the same for items that nobody ever turned to; empty: they are scored like all others
     query_half_life_days: how fast a past interaction stops asking for its neighbours
+    transition_half_life, neighbour_half_life: the same in places: how many later events halve it
+    neighbour_had: the part of the neighbours' query that is everything had, whenever
     diversity_default: the dial where a request leaves it unset, before the personal factor
     entropy_mean: mean entropy of users' anchors on validation, where the personal factor is 1
     repeats_default: whether items a user had may come again, as validation chose
@@ -64,7 +68,12 @@ class Manifest(BaseModel):
     history_max: int = Field(ge=1, le=4096)
     fold_in_max: int = Field(ge=1, le=4096)
     signal_weights: dict[str, float]
+    new_weights: dict[str, float] = Field(default_factory=dict)
+    cold_weights: dict[str, float] = Field(default_factory=dict)
     query_half_life_days: float = Field(gt=0)
+    transition_half_life: float = Field(3.0, gt=0)
+    neighbour_half_life: float = Field(12.0, gt=0)
+    neighbour_had: float = Field(0.5, ge=0, le=1)
     diversity_default: float = Field(ge=0, le=1)
     entropy_mean: float = Field(ge=0, le=1)
     repeats_default: Literal["allow", "filter"]

@@ -22,6 +22,7 @@ BUCKETS = 2048
 REGULARISATION = 3.0
 TRUST_COUNT = 3.0
 WORDS_AN_ITEM_MAX = 64
+FEATURES_AN_ITEM_MAX = 24  # of those that are served: rare ones first
 KINDS = (("category", 2.0), ("brand", 1.0), ("title", 1.0), ("text", 0.5), ("price", 0.5))
 
 Floats = npt.NDArray[np.float32]
@@ -49,6 +50,24 @@ def features(catalogue: Catalogue) -> sparse.csr_array:
     norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     matrix.data /= np.repeat(np.maximum(norms, 1e-12), np.diff(matrix.indptr))
     return matrix
+
+
+def content_table(described: sparse.csr_array) -> tuple[npt.NDArray[np.int32], Floats]:
+    """The strongest FEATURES_AN_ITEM_MAX features of each item as (ids (n, c), weights (n, c)), -1 and 0 padded.
+
+    Weights of a row have length 1, or 0 where the catalogue says nothing; c is what the fullest row needs.
+    """
+    sizes = np.diff(described.indptr)
+    row = np.repeat(np.arange(described.shape[0]), sizes)
+    order = np.lexsort((described.indices, -described.data, row))
+    place = np.arange(len(row)) - described.indptr[row]
+    kept = place < FEATURES_AN_ITEM_MAX
+    width = int(min(sizes.max(initial=0), FEATURES_AN_ITEM_MAX))
+    ids = np.full((described.shape[0], width), -1, dtype=np.int32)
+    weights = np.zeros((described.shape[0], width), dtype=np.float32)
+    ids[row[kept], place[kept]] = described.indices[order][kept]
+    weights[row[kept], place[kept]] = described.data[order][kept]
+    return ids, unit(weights)
 
 
 def content_vectors(described: sparse.csr_array, learned: Floats, counts: npt.NDArray[np.int64]) -> Floats:

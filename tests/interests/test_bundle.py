@@ -384,3 +384,19 @@ def test_a_manifest_too_large_to_be_one_is_refused(bundle: Path) -> None:
     with (bundle / MANIFEST).open("ab") as manifest:
         manifest.truncate(17 * 1024 * 1024)
     refused(bundle, "larger than")
+
+
+def test_a_bundle_from_before_content_was_served_still_loads(bundle: Path) -> None:
+    files = json.loads((bundle / MANIFEST).read_text())["files"]
+    old = {name: entry for name, entry in files.items() if not name.startswith("content_")}
+    reseal(bundle, files=old)
+    loaded = bundles.load(bundle)
+    assert loaded.arrays.content_ids.shape == (120, 0)
+    Encoder(loaded)
+
+
+def test_content_that_points_past_every_feature_is_refused(tmp_path: Path) -> None:
+    ids = np.full((120, 1), 1 << 20, dtype=np.int32)
+    made = replace(tiny_bundle.arrays(), content_ids=ids, content_weights=np.ones((120, 1), dtype=np.float32))
+    with pytest.raises(BundleRejected, match=r"content_ids\.npy: points outside"):
+        publish(tmp_path, made)
