@@ -35,6 +35,7 @@ stubs: .venv/.dev  ## regenerate protos/plural/v1/*_pb2* from the .proto files
 	$(BIN)/python -m grpc_tools.protoc -Iprotos \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	  --grpc_python_out=$(STUBS_OUT) --mypy_grpc_out=quiet:$(STUBS_OUT) \
+	  protos/plural/v1/admin.proto protos/plural/v1/catalogue.proto \
 	  protos/plural/v1/interests.proto protos/plural/v1/recommendations.proto
 
 proto-image: .venv/.dev  ## take the .proto files as they are for what later edits must not break

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
 from grpc_status import rpc_status
 
-from interests.errors import BrokerUnavailable, Fenced, InvalidRequest, PluralError, StoreUnavailable
+from interests.errors import BrokerUnavailable, BundleRejected, Fenced, InvalidRequest, PluralError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ STATUS: dict[type[Exception], Answer] = {
     InvalidRequest: Answer(grpc.StatusCode.INVALID_ARGUMENT),
     StoreUnavailable: Answer(grpc.StatusCode.UNAVAILABLE, retry_s=1.0),
     BrokerUnavailable: Answer(grpc.StatusCode.UNAVAILABLE, retry_s=1.0),
+    BundleRejected: Answer(grpc.StatusCode.FAILED_PRECONDITION),
     Fenced: Answer(grpc.StatusCode.UNAVAILABLE, retry_s=0.2),
     LimitReached: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_s=1.0),
     CallTooLong: Answer(grpc.StatusCode.DEADLINE_EXCEEDED),

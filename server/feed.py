@@ -17,7 +17,7 @@ from ranking.slate import Slate
 from server import resume
 from server.metrics import Metrics
 from server.requests import Asked
-from server.slates import Served, Slates, to_body
+from server.slates import Served, Slates
 from server.states import States, View, anonymous_state
 from server.streams import Slot, Streams
 
@@ -51,14 +51,16 @@ class Feed:
         with self._streams.open(asked.user_id, peer) as slot:
             slot.take()
             sent = await self._slates.of(asked.user_id, asked.query)
+            slot.shows(sent.item_ids)
             yield sent.body + tail
             while await _moved(slot):
                 moved = slot.take()
                 if moved is None or moved.version <= sent.state_version:
                     continue  # what was sent has it already, and whatever came since is no reason to push
                 served = await self._newest(asked, slot)
-                if served is None or _same(served, sent):
+                if served is None or served.body == sent.body:
                     continue
+                slot.shows(served.item_ids)
                 scored_s = time.time()
                 yield served.body + tail
                 self._metrics.count_push(moved.moments, moved.seen_s, scored_s, time.time())
@@ -79,7 +81,7 @@ class Feed:
                     return
                 shown.update(item.item_id for item in slate.items)
                 hashes.extend(resume.item_hash(item.item_id) for item in slate.items)
-                yield to_body(slate, asked.user_id) + _token_field(resume.write(resume.FEED, who, hashes))
+                yield self._slates.body(slate, asked.user_id) + _token_field(resume.write(resume.FEED, who, hashes))
         drain = recommendations_pb2.StreamRecommendationsResponse(drain=_drain())
         yield drain.SerializeToString() + _token_field(resume.write(resume.FEED, who, hashes))
 
@@ -110,10 +112,6 @@ async def _moved(slot: Slot) -> bool:
     """Wait for a change; False once the server goes."""
     await slot.wait()
     return not slot.draining
-
-
-def _same(one: Served, other: Served) -> bool:
-    return (one.state_version, one.bundle_version) == (other.state_version, other.bundle_version)
 
 
 def _items_of(bundle: Bundle, hashes: frozenset[int]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from interests.encoder import Encoder
 from interests.errors import BrokerUnavailable
 from interests.events import Interaction, to_message
 from server.metrics import Metrics
@@ -47,6 +48,9 @@ class KafkaRecorder:
         # One thread, because sending may block on metadata and because a user's records must keep their order.
         self._thread = ThreadPoolExecutor(1, "kafka-recorder")
         self._loop = asyncio.get_running_loop()
+
+    def use(self, encoder: Encoder) -> None:
+        """See Recorder: the consumer encodes."""
 
     async def record(self, interactions: Sequence[Interaction]) -> None:
         """See Recorder."""

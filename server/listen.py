@@ -1,5 +1,6 @@
 """The gRPC server: its limits, its address and who may reach it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import grpc
@@ -9,7 +10,6 @@ from grpc_reflection.v1alpha import reflection
 from interests.errors import SettingsRejected
 from server.auth import TokenInterceptor, read_tokens
 from server.metrics import Metrics
-from server.service import SERVICE_NAMES
 from server.settings import ServerSettings
 
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -45,16 +45,15 @@ def add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
     return servicer
 
 
-async def set_serving(servicer: health.aio.HealthServicer) -> None:
+async def set_serving(servicer: health.aio.HealthServicer, names: Iterable[str]) -> None:
     """Say SERVING for each service."""
-    for name in SERVICE_NAMES:
+    for name in names:
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
-def add_reflection(server: grpc.aio.Server) -> None:
+def add_reflection(server: grpc.aio.Server, names: Iterable[str]) -> None:
     """Lets clients such as grpcurl ask what there is."""
-    names = (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
 
 def bind(server: grpc.aio.Server, settings: ServerSettings) -> int:

@@ -1,6 +1,6 @@
 """What ranking found, as the messages that clients read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from plural.v1 import events_pb2, interests_pb2, recommendations_pb2
 
@@ -11,15 +11,15 @@ from ranking.explain import NamedInterest, named_interests
 from ranking.slate import Cause, Slate, SlateItem
 
 
-def slate_message(slate: Slate, user_id: str) -> recommendations_pb2.Slate:
-    """A slate as it is sent to `user_id`, who may be nobody (empty)."""
+def slate_message(slate: Slate, user_id: str, prices: Mapping[str, float]) -> recommendations_pb2.Slate:
+    """A slate as it is sent to `user_id`, who may be nobody (empty). prices: by item id, of those that have one"""
     return recommendations_pb2.Slate(
         slate_id=slate.slate_id,
         user_id=user_id,
         state_version=slate.state_version,
         bundle_version=slate.bundle_version,
         diversity=slate.diversity,
-        items=item_messages(slate.items),
+        items=item_messages(slate.items, prices),
         mix=_mix(slate.mix),
         target_mix=_mix(slate.target_mix),
         calibration_kl=slate.calibration_kl,
@@ -27,7 +27,7 @@ def slate_message(slate: Slate, user_id: str) -> recommendations_pb2.Slate:
     )
 
 
-def item_messages(items: Iterable[SlateItem]) -> list[recommendations_pb2.SlateItem]:
+def item_messages(items: Iterable[SlateItem], prices: Mapping[str, float]) -> list[recommendations_pb2.SlateItem]:
     """Items in their places, counted from 0."""
     return [
         recommendations_pb2.SlateItem(
@@ -38,6 +38,7 @@ def item_messages(items: Iterable[SlateItem]) -> list[recommendations_pb2.SlateI
             interest=item.interest,
             topic=item.topic,
             causes=_causes(item.causes),
+            price=prices.get(item.item_id),
         )
         for position, item in enumerate(items)
     ]

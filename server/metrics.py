@@ -29,6 +29,11 @@ class Metrics:
         self.at_hand = Counter(
             "plural_served_without_store", "Calls answered from memory while the store was away", registry=registry
         )
+        self.bundle_swaps = Counter("plural_bundle_swaps", "Times that another bundle took over", registry=registry)
+        self.bundles_refused = Counter(
+            "plural_bundles_refused", "Bundles that were refused while another served", registry=registry
+        )
+        self.items_changed = Counter("plural_items_changed", "Items that the live catalogue changed", registry=registry)
         self.recorded = Counter("plural_interactions_recorded", "Interactions taken in", registry=registry)
         self.record_groups = Counter("plural_record_groups", "Group commits of the embedded log", registry=registry)
         self.change_lag_s = Histogram(

@@ -10,28 +10,32 @@ import grpc
 from grpc_health.v1 import health
 from prometheus_client import start_http_server
 
-from interests import bundle as bundles
-from interests.encoder import Encoder
 from interests.errors import SettingsRejected
 from interests.stores import open_store, without_credentials
 from interests.stores.base import InterestStore
-from ranking.recommend import Ranker
 from server import listen
+from server.bundles import Bundles, build
 from server.cache import SlateCache
+from server.catalogue import Catalogue, Changed
 from server.changes import ChangeWatch
 from server.event_log import EventLog
 from server.feed import Feed
+from server.item_log import ItemFile, ItemLog
+from server.item_topic import ItemTopic
+from server.items import Item
 from server.kafka_record import KafkaRecorder
 from server.metrics import Metrics
 from server.record import EmbeddedRecorder
 from server.recorder import Recorder
-from server.service import Interests, Recommendations, Shell
+from server.service import ADMIN, CATALOGUE, INTERESTS, RECOMMENDATIONS, Admin, Interests, Items, Recommendations
 from server.settings import ServerSettings
+from server.shell import Shell
 from server.slates import Slates
 from server.states import Serving, States
 from server.streams import Limits, Moved, Streams
 
 QUIET_S = 0.25  # without a new call, callers have seen that the server goes
+ITEMS_S_MAX = 10.0  # how long the start may wait for the topic of items
 FLUSH_S = 0.1  # from a handler's end until its status has left
 
 log = logging.getLogger("server")
@@ -41,33 +45,47 @@ log = logging.getLogger("server")
 async def running(settings: ServerSettings, worker: int = 0) -> AsyncIterator[int]:
     """The whole server, serving; gives its port. Leaving drains it and stops it.
 
+    worker: its number, where it is one of several
     Raises SettingsRejected, BundleRejected or StoreError where it cannot start.
     """
     async with AsyncExitStack() as stack:
-        metrics = Metrics()
-        serving = _load(settings)
+        metrics, catalogue = Metrics(), Catalogue()
+        serving = build(settings.bundle, settings.device)
         store = open_store(settings.store, read_only=settings.brokers is not None)
         stack.callback(store.close)
         states = States(store, serving, metrics)
         stack.callback(states.close)
-        slates = Slates(states, SlateCache(settings.cache_mib * 1024 * 1024), metrics)
+        slates = Slates(states, SlateCache(settings.cache_mib * 1024 * 1024), metrics, catalogue)
         streams = Streams(_limits(settings), metrics)
         recorder = _recorder(settings, store, serving, metrics, stack)
+        on_swap = _on_swap(states, recorder, streams, stack)
+        served = Bundles(settings.bundle, settings.device, serving, catalogue, metrics, on_swap)
+        item_log = await _item_log(settings, catalogue, streams, stack)
         server = listen.make_server(settings, metrics)
         feed = Feed(slates, states, streams, settings.push_interval_ms_min, metrics)
         shell = Shell(metrics, settings.call_s_max)
-        shell.register(server, Recommendations(slates, states, feed), Interests(states, recorder))
+        recommendations = Recommendations(slates, states, feed)
+        items = Items(catalogue, item_log, metrics, _on_changed(streams))
+        services = {RECOMMENDATIONS: recommendations, INTERESTS: Interests(states, recorder), CATALOGUE: items}
+        if settings.admin:
+            services[ADMIN] = Admin(served)
+        for service, methods in services.items():
+            at_hand = {"Recommend": recommendations.at_hand} if methods is recommendations else {}
+            shell.register(server, service, methods, **at_hand)
+        names = [service.full_name for service in services]
         health_servicer = listen.add_health(server)
         if settings.reflection:
-            listen.add_reflection(server)
+            listen.add_reflection(server, names)
         port = listen.bind(server, settings)
         watch = ChangeWatch(store, metrics, _on_moved(slates, streams), streams.move_all)
         watch.start()
         stack.push_async_callback(watch.stop)
+        served.watch()
+        stack.push_async_callback(served.stop)
         _serve_metrics(settings, worker, metrics, stack)
         await server.start()
         stack.push_async_callback(_drain, server, health_servicer, streams, shell, settings.drain_s)
-        await listen.set_serving(health_servicer)
+        await listen.set_serving(health_servicer, names)
         _log_start(settings, worker, serving, port)
         yield port
 
@@ -85,11 +103,6 @@ async def _drain(
     goodbye.cancel()
 
 
-def _load(settings: ServerSettings) -> Serving:
-    bundle = bundles.load(settings.bundle)
-    return Serving(bundle, Encoder(bundle, settings.device), Ranker(bundle))
-
-
 def _recorder(
     settings: ServerSettings, store: InterestStore, serving: Serving, metrics: Metrics, stack: AsyncExitStack
 ) -> Recorder:
@@ -103,6 +116,49 @@ def _recorder(
         recorder.start()
     stack.push_async_callback(recorder.close)
     return recorder
+
+
+async def _item_log(settings: ServerSettings, catalogue: Catalogue, streams: Streams, stack: AsyncExitStack) -> ItemLog:
+    """Where the live catalogue is kept, all that it held already taken."""
+    if not settings.brokers:
+        item_file = ItemFile(settings.catalogue_file())
+        stack.callback(item_file.close)
+        catalogue.take(item_file.items.values())
+        return item_file
+    loop, on_changed = asyncio.get_running_loop(), _on_changed(streams)
+
+    def on_items(items: list[Item]) -> None:
+        loop.call_soon_threadsafe(lambda: on_changed(catalogue.take(items)))
+
+    topic = ItemTopic(settings.addresses(), settings.items_topic, settings.security(), on_items)
+    stack.push_async_callback(asyncio.to_thread, topic.close)
+    if not await asyncio.to_thread(topic.start, ITEMS_S_MAX):
+        log.warning("the topic of items could not be read in time; serving from the bundle's catalogue until it is")
+    return topic
+
+
+def _on_changed(streams: Streams) -> Callable[[Changed], None]:
+    def on_changed(changed: Changed) -> None:
+        if changed.touched:
+            streams.move_showing(changed.touched)
+
+    return on_changed
+
+
+def _on_swap(states: States, recorder: Recorder, streams: Streams, stack: AsyncExitStack) -> Callable[[Serving], None]:
+    telling: set[asyncio.Task[None]] = set()
+
+    def on_swap(serving: Serving) -> None:
+        states.serving = serving
+        recorder.use(serving.encoder)
+        for task in telling:  # whoever was not told yet is told of this bundle
+            task.cancel()
+        task = asyncio.ensure_future(streams.move_slowly())
+        telling.add(task)
+        task.add_done_callback(telling.discard)
+
+    stack.callback(lambda: [task.cancel() for task in telling])
+    return on_swap
 
 
 def _limits(settings: ServerSettings) -> Limits:

@@ -77,6 +77,10 @@ class EmbeddedRecorder:
         self._catch_up()
         self._thread.start()
 
+    def use(self, encoder: Encoder) -> None:
+        """See Recorder."""
+        self._encoder = encoder
+
     async def record(self, interactions: Sequence[Interaction]) -> None:
         """See Recorder."""
         now_ms = self._now_ms()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from interests.encoder import Encoder
 from interests.events import Interaction
 
 
@@ -11,6 +12,9 @@ class Recorder(Protocol):
 
     absorbed: bool
     """True where what was recorded already counts when the call returns."""
+
+    def use(self, encoder: Encoder) -> None:
+        """Encode states with another bundle's models from now on."""
 
     async def record(self, interactions: Sequence[Interaction]) -> None:
         """Returns once they are durable. Raises StoreUnavailable, BrokerUnavailable or LimitReached.

@@ -1,40 +1,30 @@
-"""Both services: a thin shell that reads a request, asks the parts, and hands bytes back.
-
-Registered from the .proto's own description with no serialiser, so that a cached slate goes out as the bytes it is and
-a request that is not one gets a status that says so. All that is the same for every method happens once, here:
-errors to statuses, counting, timing.
-"""
+"""The services: thin shells that read a request, ask the parts, and hand bytes back; server/shell.py does the rest."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
 
-import grpc
-from plural.v1 import interests_pb2, recommendations_pb2
+from plural.v1 import admin_pb2, catalogue_pb2, interests_pb2, recommendations_pb2
 
 from interests.events import check_id
 from server import requests
-from server.errors import CallTooLong, to_failure
+from server.bundles import Bundles
+from server.catalogue import Catalogue, Changed
 from server.feed import Feed
+from server.item_log import ItemLog
+from server.items import Item, upserts
 from server.memo import Memo
 from server.messages import interests_message, item_messages
 from server.metrics import Metrics
 from server.recorder import Recorder
-from server.slates import Slates, to_body
+from server.slates import Slates
 from server.states import States, anonymous_state
 
 RECOMMENDATIONS = recommendations_pb2.DESCRIPTOR.services_by_name["RecommendationService"]
 INTERESTS = interests_pb2.DESCRIPTOR.services_by_name["InterestService"]
-SERVICE_NAMES = (RECOMMENDATIONS.full_name, INTERESTS.full_name)
+CATALOGUE = catalogue_pb2.DESCRIPTOR.services_by_name["CatalogueService"]
+ADMIN = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 
 MEMO_BYTES_MAX = 32 * 1024 * 1024  # of requests read: about 30,000 of them
-
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Unary = Callable[[bytes], Awaitable[bytes]]
-AtHand = Callable[[bytes], bytes | None]
-Stream = Callable[[bytes, str], AsyncGenerator[bytes, None]]
 
 
 class Recommendations:
@@ -52,7 +42,8 @@ class Recommendations:
         if asked.user_id:
             return (await self._slates.of(asked.user_id, asked.query)).body
         state = anonymous_state(asked.recent_item_ids, self._states.serving.bundle)
-        return to_body(self._slates.make(self._states.fresh_view(state), asked.query), "")
+        slate = self._slates.make(self._states.fresh_view(state), asked.query)
+        return self._slates.body(slate, "")
 
     def at_hand(self, data: bytes) -> bytes | None:
         """The answer to Recommend, where the cache has it. Raises InvalidRequest."""
@@ -64,7 +55,7 @@ class Recommendations:
         message = requests.parse(recommendations_pb2.RerankRequest, data)
         candidates, query = requests.rerank(message)
         view = self._states.view(await self._states.read(message.user_id))
-        return to_body(view.serving.ranker.rerank(view.profile, candidates, query), message.user_id)
+        return self._slates.body(view.serving.ranker.rerank(view.profile, candidates, query), message.user_id)
 
     def StreamRecommendations(self, data: bytes, peer: str) -> AsyncGenerator[bytes, None]:
         """An endless feed. peer: names the client's connection"""
@@ -81,7 +72,8 @@ class Recommendations:
         message = requests.parse(recommendations_pb2.SimilarRequest, data)
         serving = self._states.serving
         found = serving.ranker.similar(message.item_id, requests.similar(message))
-        answer = recommendations_pb2.SimilarResponse(items=item_messages(found), bundle_version=serving.bundle.version)
+        items = item_messages(found, self._slates.prices)
+        answer = recommendations_pb2.SimilarResponse(items=items, bundle_version=serving.bundle.version)
         return answer.SerializeToString()
 
 
@@ -118,118 +110,61 @@ class Interests:
         return interests_pb2.ForgetUserResponse(erased=self._recorder.absorbed).SerializeToString()
 
 
-class Shell:
-    """Puts the services onto a gRPC server, and counts and answers every call in one way.
+class Items:
+    """CatalogueService: bytes in, bytes out. Method names are those of the .proto."""
 
-    call_s_max: what any unary call may take, whatever deadline its client sets or leaves out
-    """
-
-    def __init__(self, metrics: Metrics, call_s_max: float) -> None:
+    def __init__(
+        self, catalogue: Catalogue, item_log: ItemLog, metrics: Metrics, on_changed: Callable[[Changed], None]
+    ) -> None:
+        self._catalogue = catalogue
+        self._log = item_log
         self._metrics = metrics
-        self._call_s_max = call_s_max
-        self._calls = self._begun = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._on_changed = on_changed
+        self._turn = asyncio.Lock()
 
-    def register(self, server: grpc.aio.Server, recommendations: Recommendations, interests: Interests) -> None:
-        """Add every method that the .proto files name."""
-        at_hand = {"Recommend": recommendations.at_hand}
-        for service, methods in ((RECOMMENDATIONS, recommendations), (INTERESTS, interests)):
-            handlers: dict[str, Any] = {}
-            for method in service.methods:
-                call = getattr(methods, method.name)
-                if method.server_streaming:
-                    handlers[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method.name, call))
-                else:
-                    unary = self._unary(method.name, call, at_hand.get(method.name))
-                    handlers[method.name] = grpc.unary_unary_rpc_method_handler(unary)
-            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+    async def UpsertItems(self, data: bytes) -> bytes:
+        """Takes over what changed of items."""
+        said = upserts(requests.parse(catalogue_pb2.UpsertItemsRequest, data))
+        # What became durable shall count, though its caller goes away in between.
+        items = await asyncio.shield(self._take(said))
+        self._metrics.items_changed.inc(len(items))
+        waiting = self._catalogue.waiting(items)
+        answer = catalogue_pb2.UpsertItemsResponse(
+            live=len(items) - len(waiting),
+            waiting_item_ids=waiting,
+            unknown_categories=self._catalogue.unknown_categories(said),
+        )
+        return answer.SerializeToString()
 
-    async def wait_quiet(self, quiet_s: float, deadline_s: float) -> None:
-        """Until no call, streams included, is running or has begun for `quiet_s`; not beyond `deadline_s` (monotonic).
-
-        A call that arrives while the server stops is cut off, so callers need time to see that it is going.
-        """
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            begun = self._begun
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), left_s)
-            await asyncio.sleep(min(quiet_s, left_s))
-            if self._begun == begun and self._idle.is_set():
-                return
-
-    def _unary(self, name: str, call: Unary, at_hand: AtHand | None = None) -> Any:
-        latency_s = self._metrics.latency_s.labels(name)
-        fine = self._metrics.requests.labels(name, grpc.StatusCode.OK.name)
-
-        async def handle(data: bytes, context: Context) -> bytes:
-            started_s = time.perf_counter()
-            # What is there already waits for nothing, so it needs no deadline and nothing can interrupt it.
-            body = _look(at_hand, data) if at_hand else None
-            if body is not None:
-                self._begun += 1
-                fine.inc()
-                latency_s.observe(time.perf_counter() - started_s)
-                return body
-            with self._running(name) as running:
-                try:
-                    async with asyncio.timeout(self._call_s_max) as limit:
-                        return await call(data)
-                except Exception as error:
-                    too_long = CallTooLong(f"took longer than this server's {self._call_s_max:g} s")
-                    await running.abort(context, too_long if limit.expired() else error)
-                    raise  # not reached: abort raises
-                finally:
-                    latency_s.observe(time.perf_counter() - started_s)
-
-        return handle
-
-    def _stream(self, name: str, call: Stream) -> Any:
-        async def handle(data: bytes, context: Context) -> None:
-            with self._running(name) as running:
-                try:
-                    async with aclosing(call(data, context.peer())) as bodies:
-                        async for body in bodies:
-                            await context.write(body)
-                except Exception as error:
-                    await running.abort(context, error)
-
-        return handle
-
-    @contextmanager
-    def _running(self, name: str) -> Iterator["_Running"]:
-        running = _Running(name)
-        self._calls += 1
-        self._begun += 1
-        self._idle.clear()
-        try:
-            yield running
-        except asyncio.CancelledError:
-            running.code = grpc.StatusCode.CANCELLED
-            raise  # a handler that swallows it leaks its call
-        finally:
-            self._calls -= 1
-            if not self._calls:
-                self._idle.set()
-            self._metrics.requests.labels(name, running.code.name).inc()
+    async def _take(self, said: list[Item]) -> list[Item]:
+        async with self._turn:  # what is merged must not change until it is durable
+            items = self._catalogue.merged(said)
+            if not await asyncio.to_thread(self._log.append, items):
+                self._on_changed(self._catalogue.take(items))
+        return items
 
 
-def _look(at_hand: AtHand, data: bytes) -> bytes | None:
-    try:
-        return at_hand(data)
-    except Exception:
-        return None  # the call itself meets it again, and answers it as it answers everything
+class Admin:
+    """AdminService: bytes in, bytes out. Method names are those of the .proto."""
 
+    def __init__(self, served: Bundles) -> None:
+        self._bundles = served
 
-class _Running:
-    """One call, and the code it ends with."""
+    async def ReloadBundle(self, data: bytes) -> bytes:
+        """Serves another bundle."""
+        await asyncio.shield(self._bundles.reload(requests.parse(admin_pb2.ReloadBundleRequest, data).version))
+        bundle, previous = self._versions()
+        answer = admin_pb2.ReloadBundleResponse(bundle_version=bundle, previous_version=previous)
+        return answer.SerializeToString()
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.code = grpc.StatusCode.OK
+    async def RollbackBundle(self, data: bytes) -> bytes:
+        """Serves the bundle before."""
+        requests.parse(admin_pb2.RollbackBundleRequest, data)
+        await asyncio.shield(self._bundles.rollback())
+        bundle, previous = self._versions()
+        answer = admin_pb2.RollbackBundleResponse(bundle_version=bundle, previous_version=previous)
+        return answer.SerializeToString()
 
-    async def abort(self, context: Context, error: Exception) -> None:
-        """End the call with the status for `error`."""
-        failure = to_failure(error, self._name)
-        self.code = failure.code
-        await context.abort(failure.code, failure.message, failure.trailing_metadata)
+    def _versions(self) -> tuple[str, str]:
+        previous = self._bundles.previous
+        return self._bundles.serving.bundle.version, previous.bundle.version if previous else ""

@@ -42,6 +42,12 @@ class ServerSettings(BaseSettings):
         None, description="Kafka as HOST:PORT,HOST:PORT; recorded interactions then go to the topic, for plural-consume"
     )
     topic: str = Field("interactions", min_length=1, description="the topic; with --brokers")
+    catalogue: Path | None = Field(
+        None, description="without Kafka: the file that keeps what UpsertItems was told; beside the log where unset"
+    )
+    items_topic: str = Field(
+        "items", min_length=1, description="the compacted topic that keeps what UpsertItems was told; with --brokers"
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how to talk to Kafka"
     )
@@ -60,6 +66,7 @@ class ServerSettings(BaseSettings):
     tls_client_ca: Path | None = Field(None, description="demand client certificates signed by these (PEM)")
     insecure_listen: bool = Field(False, description="serve without TLS on an address that is not loopback")
     tokens_file: Path | None = Field(None, description="demand a bearer token on every call: one token a line")
+    admin: bool = Field(False, description="let callers reload and roll back bundles")
     reflection: bool = Field(False, description="let clients ask for the services' description")
     metrics_port: int | None = Field(
         None,
@@ -99,8 +106,11 @@ class ServerSettings(BaseSettings):
             )
         if self.brokers and "log" in self.model_fields_set:
             raise ValueError("--log contradicts --brokers: with Kafka the topic is the log; leave one out")
-        if not self.brokers and "topic" in self.model_fields_set:
-            raise ValueError("--topic needs --brokers")
+        if self.brokers and "catalogue" in self.model_fields_set:
+            raise ValueError("--catalogue contradicts --brokers: with Kafka --items-topic keeps it; leave one out")
+        for field, flag in (("topic", "--topic"), ("items_topic", "--items-topic")):
+            if not self.brokers and field in self.model_fields_set:
+                raise ValueError(f"{flag} needs --brokers")
         if self.workers > 1 and not self.brokers:
             raise ValueError("--workers: more than one needs --brokers: without Kafka one process keeps the log")
         if self.security_protocol.startswith("SASL") != (self.sasl_mechanism is not None):
@@ -108,6 +118,10 @@ class ServerSettings(BaseSettings):
         if self.store.startswith("memory:") and self.brokers:
             raise ValueError("--store memory: contradicts --brokers: the consumer's states would never reach it")
         return self
+
+    def catalogue_file(self) -> Path:
+        """Where the live catalogue is kept without Kafka."""
+        return self.catalogue or self.log.with_name(f"{self.log.stem}.catalogue.jsonl")
 
     def addresses(self) -> list[str]:
         """The brokers' addresses."""

@@ -4,6 +4,8 @@ The bytes are those of a message whose field 1 is the slate, so the same ones an
 put behind them, Follow and StreamRecommendations: that field has the same number and type in all three.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from plural.v1 import recommendations_pb2
@@ -11,27 +13,34 @@ from plural.v1 import recommendations_pb2
 from interests.errors import StoreUnavailable
 from ranking.query import Query
 from ranking.slate import Slate
-from server.cache import SlateCache
+from server.cache import Made, SlateCache
+from server.catalogue import Catalogue
 from server.messages import slate_message
 from server.metrics import Metrics
 from server.states import States, View
 
 
 class Served(NamedTuple):
-    """A slate's bytes and what they were made from."""
+    """A slate's bytes, what they were made from, and what is in them."""
 
     body: bytes
     state_version: int
-    bundle_version: str
+    item_ids: tuple[str, ...]
 
 
 class Slates:
     """Makes slates, each once. Used from the event loop alone: equal calls at one time share one computation."""
 
-    def __init__(self, states: States, cache: SlateCache, metrics: Metrics) -> None:
+    def __init__(self, states: States, cache: SlateCache, metrics: Metrics, catalogue: Catalogue | None = None) -> None:
         self._states = states
         self._cache = cache
         self._metrics = metrics
+        self._catalogue = Catalogue() if catalogue is None else catalogue  # an empty one is false
+
+    @property
+    def prices(self) -> Mapping[str, float]:
+        """By item id, of those that have one."""
+        return self._catalogue.prices
 
     def at_hand(self, user_id: str, query: Query) -> bytes | None:
         """The slate of the user's newest state, if the cache has it and no wait is needed to know that it is."""
@@ -39,56 +48,56 @@ class Slates:
             version = self._states.version_now(user_id)
         except StoreUnavailable:
             return None  # whoever makes the slate knows what to do then
-        if version is None:
-            return None
-        body = self._cache.get(user_id, version, self._states.serving.bundle.version, query)
-        if body is not None:
-            self._metrics.cache_hits.inc()
-        return body
+        found = None if version is None else self._cached(user_id, query, version)
+        return None if found is None else found.body
 
     async def of(self, user_id: str, query: Query, *, newest: bool = False) -> Served:
         """The slate of the user's newest state. Raises StoreUnavailable as States.read does."""
         state = None
         if user_id in self._cache:
             try:
-                found = self._cached(user_id, query, await self._states.version(user_id))
+                version = await self._states.version(user_id)
             except StoreUnavailable as away:
                 state = self._states.last_served(user_id, away, newest=newest)
             else:
-                if found is not None:
-                    self._metrics.cache_hits.inc()
-                    return found
-        view = self._states.view(state or await self._states.read(user_id, newest=newest))
-        return self._made(user_id, query, view)
-
-    def _made(self, user_id: str, query: Query, view: View) -> Served:
-        state = view.state
-        bundle_version = view.serving.bundle.version
-        body = self._cache.get(user_id, state.version, bundle_version, query)
-        if body is None:
-            self._metrics.cache_misses.inc()
-            body = to_body(self.make(view, query), user_id)
-            self._cache.put(user_id, state.version, bundle_version, query, body)
-            self._metrics.cache_bytes.set(self._cache.bytes)
-        else:
-            self._metrics.cache_hits.inc()
-        return Served(body, state.version, bundle_version)
-
-    def _cached(self, user_id: str, query: Query, version: int) -> Served | None:
-        bundle_version = self._states.serving.bundle.version
-        body = self._cache.get(user_id, version, bundle_version, query)
-        return Served(body, version, bundle_version) if body is not None else None
+                made = self._cached(user_id, query, version)
+                if made is not None:
+                    return Served(made.body, version, made.item_ids)
+        state = state or await self._states.read(user_id, newest=newest)
+        made = self._cached(user_id, query, state.version) or self._make(user_id, query, self._states.view(state))
+        return Served(made.body, state.version, made.item_ids)
 
     def make(self, view: View, query: Query, skip: frozenset[str] = frozenset()) -> Slate:
         """A slate without the items of `skip`; not cached."""
-        return view.serving.ranker.recommend(view.profile, query, skip)
+        slate = view.serving.ranker.recommend(view.profile, query, skip)
+        if not self._catalogue.fingerprint:
+            return slate
+        # The catalogue is part of what the slate hangs on, and so of its name.
+        return replace(slate, slate_id=f"{slate.slate_id}-{self._catalogue.fingerprint:08x}")
+
+    def body(self, slate: Slate, user_id: str) -> bytes:
+        """A slate in field 1 of its message."""
+        message = slate_message(slate, user_id, self._catalogue.prices)
+        return recommendations_pb2.RecommendResponse(slate=message).SerializeToString()
 
     def drop(self, user_id: str) -> None:
         """Let go of everything made for a user who has moved on, or was erased."""
         self._cache.drop(user_id)
         self._states.drop(user_id)
 
+    def _cached(self, user_id: str, query: Query, version: int) -> Made | None:
+        made = self._cache.get(user_id, version, self._states.serving.bundle.version, query)
+        if made is None or not self._catalogue.holds(made.item_ids, made.revision):
+            return None
+        made.revision = self._catalogue.revision
+        self._metrics.cache_hits.inc()
+        return made
 
-def to_body(slate: Slate, user_id: str) -> bytes:
-    """A slate in field 1 of its message."""
-    return recommendations_pb2.RecommendResponse(slate=slate_message(slate, user_id)).SerializeToString()
+    def _make(self, user_id: str, query: Query, view: View) -> Made:
+        self._metrics.cache_misses.inc()
+        slate = self.make(view, query)
+        item_ids = tuple(item.item_id for item in slate.items)
+        made = Made(self.body(slate, user_id), item_ids, self._catalogue.revision)
+        self._cache.put(user_id, view.state.version, view.serving.bundle.version, query, made)
+        self._metrics.cache_bytes.set(self._cache.bytes)
+        return made

@@ -109,11 +109,7 @@ class States:
 
     def fresh_view(self, state: InterestState) -> View:
         """The same without remembering it, for a state that no store holds."""
-        serving = self.serving
-        vectors = state.vectors
-        if vectors is None or vectors.bundle_version != serving.bundle.version:
-            vectors = serving.encoder.vectors([state])[0]
-        return View(state, profile(state, serving.bundle, vectors), serving)
+        return fresh_view(state, self.serving)
 
     def drop(self, user_id: str) -> None:
         """Forget the last view of a user who has moved on, or was erased."""
@@ -129,6 +125,14 @@ class States:
             return await asyncio.wait_for(read, READ_S_MAX)
         except TimeoutError:
             raise StoreUnavailable(f"the store has not answered within {READ_S_MAX:g} s") from None
+
+
+def fresh_view(state: InterestState, serving: Serving) -> View:
+    """A state as a bundle sees it, encoded again where another bundle made its vectors."""
+    vectors = state.vectors
+    if vectors is None or vectors.bundle_version != serving.bundle.version:
+        vectors = serving.encoder.vectors([state])[0]
+    return View(state, profile(state, serving.bundle, vectors), serving)
 
 
 def anonymous_state(recent_item_ids: tuple[str, ...], bundle: Bundle) -> InterestState:

@@ -16,6 +16,8 @@ from interests.stores.base import Moments
 from server.errors import LimitReached
 from server.metrics import Metrics
 
+SLOWLY_USERS, SLOWLY_S = 4, 0.02  # 200 users a second: a slate each costs a few milliseconds
+
 
 class Moved(NamedTuple):
     """A change, or several that nobody has looked at yet.
@@ -36,12 +38,17 @@ class Moved(NamedTuple):
 class Slot:
     """What one stream waits for."""
 
-    __slots__ = ("_draining", "_moved", "_up")
+    __slots__ = ("_draining", "_moved", "_up", "item_ids")
 
     def __init__(self, draining: "asyncio.Future[None]") -> None:
         self._draining = draining
         self._up = asyncio.Event()
         self._moved: Moved | None = None
+        self.item_ids: tuple[str, ...] = ()
+
+    def shows(self, item_ids: tuple[str, ...]) -> None:
+        """Note what the client has on its screen once it has read what is sent next."""
+        self.item_ids = item_ids
 
     @property
     def draining(self) -> bool:
@@ -129,6 +136,21 @@ class Streams:
         for user_id, moved in wakes.items():
             for slot in self._slots.get(user_id, ()):
                 slot.move(moved)
+
+    def move_showing(self, item_ids: frozenset[str]) -> None:
+        """Wake the streams whose slate holds one of these items. About 1 µs a stream."""
+        moved = Moved(math.inf, time.time())
+        for slots in self._slots.values():
+            for slot in slots:
+                if not item_ids.isdisjoint(slot.item_ids):
+                    slot.move(moved)
+
+    async def move_slowly(self) -> None:
+        """Wake every stream, a few at a time, so that calls are answered meanwhile."""
+        for start, user_id in enumerate(list(self._slots)):
+            if start % SLOWLY_USERS == 0:
+                await asyncio.sleep(SLOWLY_S)
+            self.move({user_id: Moved(math.inf, time.time())})
 
     def move_all(self) -> None:
         """Wake every stream: anybody may have moved."""

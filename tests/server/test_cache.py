@@ -11,7 +11,7 @@ from interests.state import InterestState
 from interests.stores.memory import MemoryStore
 from ranking.query import Query
 from ranking.recommend import Ranker
-from server.cache import SlateCache
+from server.cache import Made, SlateCache
 from server.metrics import Metrics
 from server.slates import Slates
 from server.states import Serving, States
@@ -22,34 +22,42 @@ from tests.support.server import shared_bundle
 QUERY, OTHER = Query(), Query(size=7)
 
 
+def made(body: bytes) -> Made:
+    return Made(body, ("t0-00",), 0)
+
+
+def body(made: Made | None) -> bytes | None:
+    return made and made.body
+
+
 def test_only_the_same_user_state_bundle_and_query_hit() -> None:
     cache = SlateCache(1 << 20)
-    cache.put("ada", 3, "b1", QUERY, b"slate")
-    assert cache.get("ada", 3, "b1", Query()) == b"slate"
+    cache.put("ada", 3, "b1", QUERY, made(b"slate"))
+    assert body(cache.get("ada", 3, "b1", Query())) == b"slate"
     for key in (("bob", 3, "b1", QUERY), ("ada", 4, "b1", QUERY), ("ada", 3, "b2", QUERY), ("ada", 3, "b1", OTHER)):
         assert cache.get(*key) is None
 
 
 def test_a_newer_state_or_another_bundle_replaces_all_that_the_user_had() -> None:
     cache = SlateCache(1 << 20)
-    cache.put("ada", 1, "b1", QUERY, b"old")
-    cache.put("ada", 1, "b1", OTHER, b"old too")
-    cache.put("ada", 2, "b1", QUERY, b"new")
+    cache.put("ada", 1, "b1", QUERY, made(b"old"))
+    cache.put("ada", 1, "b1", OTHER, made(b"old too"))
+    cache.put("ada", 2, "b1", QUERY, made(b"new"))
     assert len(cache) == 1 and cache.get("ada", 1, "b1", OTHER) is None
-    cache.put("ada", 2, "b2", QUERY, b"newest")
-    assert len(cache) == 1 and cache.get("ada", 2, "b2", QUERY) == b"newest"
+    cache.put("ada", 2, "b2", QUERY, made(b"newest"))
+    assert len(cache) == 1 and body(cache.get("ada", 2, "b2", QUERY)) == b"newest"
 
 
 def test_it_stays_within_its_bytes_and_keeps_what_was_used_last() -> None:
     cache = SlateCache(100_000)
     for number in range(500):
-        cache.put(f"user-{number}", 1, "b", QUERY, bytes(2000))
+        cache.put(f"user-{number}", 1, "b", QUERY, made(bytes(2000)))
         assert cache.get("user-0", 1, "b", QUERY) is not None
         assert cache.bytes <= 100_000
     assert cache.get("user-499", 1, "b", QUERY) is not None
     assert cache.get("user-1", 1, "b", QUERY) is None
     for size in range(1, 400):
-        cache.put("user-0", 1, "b", Query(size=size), bytes(2000))
+        cache.put("user-0", 1, "b", Query(size=size), made(bytes(2000)))
         assert cache.bytes <= 100_000
     for number in range(500):
         cache.drop(f"user-{number}")
@@ -58,7 +66,7 @@ def test_it_stays_within_its_bytes_and_keeps_what_was_used_last() -> None:
 
 def test_what_is_larger_than_the_whole_cache_is_not_kept() -> None:
     cache = SlateCache(1000)
-    cache.put("ada", 1, "b", QUERY, bytes(5000))
+    cache.put("ada", 1, "b", QUERY, made(bytes(5000)))
     assert cache.bytes == 0 and cache.get("ada", 1, "b", QUERY) is None
 
 
@@ -107,7 +115,8 @@ async def test_swapping_the_bundle_serves_the_new_one_at_once(tmp_path: Path) ->
     before = await slates.of("ada", QUERY)
     states.serving = new
     after = await slates.of("ada", QUERY)
-    assert (before.bundle_version, after.bundle_version) == (old.bundle.version, new.bundle.version)
-    message = recommendations_pb2.RecommendResponse.FromString(after.body)
-    assert message.slate.bundle_version == new.bundle.version
+    told = [
+        recommendations_pb2.RecommendResponse.FromString(each.body).slate.bundle_version for each in (before, after)
+    ]
+    assert told == [old.bundle.version, new.bundle.version]
     assert states.view(InterestState("ada")).serving is new

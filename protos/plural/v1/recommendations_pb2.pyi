@@ -674,6 +674,7 @@ class SlateItem(_message.Message):
     INTEREST_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
     CAUSES_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The item."""
     position: _builtins.int
@@ -686,6 +687,8 @@ class SlateItem(_message.Message):
     """The interest it serves: an index into GetInterestsResponse.interests; unset where it serves none."""
     topic: _builtins.str
     """Its main topic; empty where it has none."""
+    price: _builtins.float
+    """Its price, where the catalogue told one; see CatalogueItem."""
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[_interests_pb2.Cause]:
         """Up to three interactions that brought it, strongest first."""
@@ -700,13 +703,19 @@ class SlateItem(_message.Message):
         interest: _builtins.int | None = ...,
         topic: _builtins.str = ...,
         causes: _abc.Iterable[_interests_pb2.Cause] | None = ...,
+        price: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "interest", b"interest"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "_price", b"_price", "interest", b"interest", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "causes", b"causes", "interest", b"interest", "item_id", b"item_id", "position", b"position", "score", b"score", "source", b"source", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "_price", b"_price", "causes", b"causes", "interest", b"interest", "item_id", b"item_id", "position", b"position", "price", b"price", "score", b"score", "source", b"source", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__interest: _TypeAlias = _typing.Literal["interest"]  # noqa: Y015
     _WhichOneofArgType__interest: _TypeAlias = _typing.Literal["_interest", b"_interest"]  # noqa: Y015
+    _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
+    _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__interest) -> _WhichOneofReturnType__interest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
 
 Global___SlateItem: _TypeAlias = SlateItem  # noqa: Y015
