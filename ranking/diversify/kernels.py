@@ -21,6 +21,7 @@ from ranking.diversify.residual import EPSILON
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+Topics = npt.NDArray[np.int32]
 
 
 class Kernels(NamedTuple):
@@ -39,7 +40,7 @@ def kernels() -> Kernels | None:
     except ImportError:
         return None
     # Sums in any order, so that they use all lanes; NaN and infinity keep their meaning.
-    _replace("_dot", _compiled(numba, _dot, {"reassoc", "contract", "nsz"}))
+    _replace("_product", _compiled(numba, _product, {"reassoc", "contract", "nsz"}))
     _replace("_project", _compiled(numba, _project, False))
     _replace("_extend", _compiled(numba, _extend, False))
     _replace("_gain", _compiled(numba, _gain, False))
@@ -53,7 +54,7 @@ def kernels() -> Kernels | None:
 
 def calibrated_picks(
     worth: Doubles,
-    topics: npt.NDArray[np.int32],
+    topics: Topics,
     shares: Floats,
     price: Doubles,
     held: Doubles,
@@ -71,39 +72,41 @@ def calibrated_picks(
     basis, rank = np.zeros((min(size, dim), dim), np.float32), 0
     projected = np.zeros(n, np.int64)  # onto how many basis vectors a residual has been taken
     moved, fresh = np.zeros(len(held), np.int64), np.zeros(n, np.int64)  # the pick that last moved a topic; a gain's
-    taken = np.zeros(n, np.bool_)
     gain, bound = np.empty(n, np.float64), np.empty(n, np.float64)
     for i in range(n):
-        gain[i] = _gain(topics[i], shares[i], price, held)
+        gain[i] = _gain(topics, shares, i, price, held)
         bound[i] = worth[i] + gain[i]
     picks = np.empty(size, np.int64)
     for step in range(size):
         best, most = -1, -np.inf
-        for i in range(n):
-            if taken[i] or bound[i] <= most:
+        start = int(bound.argmax())  # likely the winner: up to date first, it spares the others
+        for turn in range(-1, n):
+            i = start if turn < 0 else turn
+            if bound[i] < most or (bound[i] == most and i >= best):
                 continue
-            for topic in topics[i]:
+            for column in range(topics.shape[1]):
+                topic = topics[i, column]
                 if topic >= 0 and moved[topic] > fresh[i]:
-                    gain[i] = _gain(topics[i], shares[i], price, held)
+                    gain[i] = _gain(topics, shares, i, price, held)
                     fresh[i] = step
                     break
             bound[i] = worth[i] + gain[i]
             if novelty > 0.0:
                 bound[i] += novelty * math.log(max(residual[i], EPSILON))
-                while projected[i] < rank and bound[i] > most:
-                    _project(vectors[i], basis, projected, residual, i)
+                while projected[i] < rank and bound[i] >= most:
+                    _project(vectors, i, basis, projected, residual)
                     bound[i] = worth[i] + gain[i] + novelty * math.log(max(residual[i], EPSILON))
-            if bound[i] > most:
+            if bound[i] > most or (bound[i] == most and i < best):
                 best, most = i, bound[i]
         picks[step] = best
-        taken[best] = True
+        bound[best] = -np.inf
         for column in range(topics.shape[1]):
             topic = topics[best, column]
             if topic >= 0:
                 held[topic] += shares[best, column]
                 moved[topic] = step + 1
         if novelty > 0.0 and rank < len(basis) and step + 1 < size:
-            rank = _extend(vectors[best], basis, rank)
+            rank = _extend(vectors, best, basis, rank)
     return picks
 
 
@@ -122,7 +125,7 @@ def dpp_picks(weights: Doubles, vectors: Floats, residual: Floats, size: int) ->
             if taken[i] or bound[i] < most or (bound[i] == most and best >= 0 and i >= best):
                 continue
             while projected[i] < rank and bound[i] >= most:
-                _project(vectors[i], basis, projected, residual, i)
+                _project(vectors, i, basis, projected, residual)
                 bound[i] = weights[i] * residual[i]
             if residual[i] <= EPSILON:
                 bound[i] = 0.0
@@ -135,7 +138,7 @@ def dpp_picks(weights: Doubles, vectors: Floats, residual: Floats, size: int) ->
         taken[best] = True
         bound[best] = 0.0
         if rank < len(basis):
-            rank = _extend(vectors[best], basis, rank)
+            rank = _extend(vectors, best, basis, rank)
     for i in range(n):
         if count == size:
             break
@@ -145,44 +148,44 @@ def dpp_picks(weights: Doubles, vectors: Floats, residual: Floats, size: int) ->
     return picks
 
 
-def _dot(a: Floats, b: Floats) -> Any:
+def _product(a: Floats, row: int, b: Floats, other: int) -> Any:
     total = np.float32(0.0)
-    for j in range(len(a)):
-        total += a[j] * b[j]
+    for j in range(a.shape[1]):
+        total += a[row, j] * b[other, j]
     return total
 
 
-def _project(vector: Floats, basis: Floats, projected: Places, residual: Floats, i: int) -> None:
-    shadow = _dot(vector, basis[projected[i]])
+def _project(vectors: Floats, i: int, basis: Floats, projected: Places, residual: Floats) -> None:
+    """Take one more basis vector out of a residual."""
+    shadow = _product(vectors, i, basis, projected[i])
     residual[i] = max(residual[i] - shadow * shadow, np.float32(0.0))
     projected[i] += 1
 
 
-def _extend(vector: Floats, basis: Floats, rank: int) -> int:
-    """Orthogonalise twice, as once leaves float32's rounding; a vector that the basis spans adds nothing."""
-    new = basis[rank]
-    new[:] = vector
-    for _ in range(2):
+def _extend(vectors: Floats, i: int, basis: Floats, rank: int) -> int:
+    """Take a vector into the basis; one that the basis spans adds nothing."""
+    for j in range(basis.shape[1]):
+        basis[rank, j] = vectors[i, j]
+    for _ in range(2):  # once leaves float32's rounding
         for row in range(rank):
-            shadow = _dot(basis[row], new)
-            for j in range(len(new)):
-                new[j] -= shadow * basis[row, j]
-    squared = _dot(new, new)
+            shadow = _product(basis, row, basis, rank)
+            for j in range(basis.shape[1]):
+                basis[rank, j] -= shadow * basis[row, j]
+    squared = _product(basis, rank, basis, rank)
     if squared <= EPSILON:
-        new[:] = 0.0
         return rank
-    length = np.float32(math.sqrt(squared))
-    for j in range(len(new)):
-        new[j] /= length
+    scale = np.float32(1.0 / math.sqrt(squared))
+    for j in range(basis.shape[1]):
+        basis[rank, j] *= scale
     return rank + 1
 
 
-def _gain(topics: npt.NDArray[np.int32], shares: Floats, price: Doubles, held: Doubles) -> float:
+def _gain(topics: Topics, shares: Floats, i: int, price: Doubles, held: Doubles) -> float:
     total = 0.0
-    for column in range(len(topics)):
-        topic = topics[column]
+    for column in range(topics.shape[1]):
+        topic = topics[i, column]
         if topic >= 0:
-            total += price[topic] * math.log1p(shares[column] / held[topic])
+            total += price[topic] * math.log1p(shares[i, column] / held[topic])
     return total
 
 
