@@ -72,7 +72,9 @@ class ItemTopic:
                         request_timeout_ms=2000,
                     )  # fmt: skip
                 sent = [
-                    self._producer.send(self._topic, item.item_id.encode(), to_message(item).SerializeToString())
+                    self._producer.send(
+                        self._topic, key=item.item_id.encode(), value=to_message(item).SerializeToString()
+                    )
                     for item in items
                 ]
             written = [each.get(timeout=SEND_S_MAX) for each in sent]
