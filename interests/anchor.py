@@ -21,7 +21,7 @@ Rows = npt.NDArray[np.int32]
 
 RIPE_AT_ONCE = 0.05
 RIPE_HALF_LIFE_DAYS = 28.0
-PROMPTED = 0.25
+PROMPTED = 0.15
 
 
 def anchor_weights(

@@ -37,6 +37,20 @@ class FileEntry(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+class DialPoint(BaseModel):
+    """What one strength of diversifying did to slates on validation.
+
+    ndcg_kept: NDCG@10 over that of relevance alone; ild: mean distance of category vectors; kl: from the users' mixes
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    strength: float = Field(ge=0, le=1)
+    ndcg_kept: float = Field(ge=0)
+    ild: float
+    kl: float = Field(ge=0)
+
+
 class Manifest(BaseModel):
     """What a bundle says of itself.
 
@@ -50,6 +64,7 @@ class Manifest(BaseModel):
     transition_half_life, neighbour_half_life: the same in places: how many later events halve it
     neighbour_had: the part of the neighbours' query that is everything had, whenever
     diversity_default: the dial where a request leaves it unset, before the personal factor
+    dial_curve: by rising strength, from 0 to 1; what a dial means in this catalogue, see ranking/dial.py
     entropy_mean: mean entropy of users' anchors on validation, where the personal factor is 1
     repeats_default: whether items a user had may come again, as validation chose
     """
@@ -75,6 +90,7 @@ class Manifest(BaseModel):
     neighbour_half_life: float = Field(12.0, gt=0)
     neighbour_had: float = Field(0.5, ge=0, le=1)
     diversity_default: float = Field(ge=0, le=1)
+    dial_curve: list[DialPoint] = Field(default_factory=list)
     entropy_mean: float = Field(ge=0, le=1)
     repeats_default: Literal["allow", "filter"]
     metrics: dict[str, Any] = Field(default_factory=dict)

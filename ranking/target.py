@@ -23,9 +23,9 @@ from interests.profile import Profile, entropy
 
 Floats = npt.NDArray[np.float32]
 
-RECENT = 0.2
-FLOOR = 0.02
-MEMORY = 2.0
+RECENT = 0.1
+FLOOR = 0.01
+MEMORY = 8.0
 HALF_TRUST = 20.0  # impressions after which exposure counts by half: one slate
 HALF_TRUST_EVENTS = 10.0
 

@@ -1,0 +1,96 @@
+"""What the dial does in this catalogue, measured on validation, and the default that costs next to nothing.
+
+For each strength, the slates that would be served to the validation users at that strength, personal factor included:
+how much NDCG@10 of relevance alone is kept, how far apart their items are, how close they come to the users' mixes.
+The default is the largest strength at which, and at all smaller ones, NDCG_KEPT stays. ranking/dial.py turns the curve
+into dials that mean the same in each catalogue.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.bundle import Bundle
+from interests.manifest import DialPoint
+from interests.profile import Profile
+from ranking.dial import dial_of
+from ranking.query import Query
+from ranking.recommend import Ranker
+from ranking.target import target
+from ranking.topics import calibration_kl, mix_of, mixes_of
+from trainer.metrics import intra_list_distance, ndcg
+from trainer.parts import with_manifest
+from trainer.states import Case
+
+STRENGTHS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+NDCG_KEPT = 0.99
+SIZE = 10
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dial:
+    """The default as a dial, and the curve (by rising strength)."""
+
+    default: float
+    curve: list[DialPoint]
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """As fields of the manifest."""
+        return {"diversity_default": self.default, "dial_curve": self.curve}
+
+    @property
+    def report(self) -> list[dict[str, float]]:
+        """The curve for a report."""
+        return [point.model_dump() for point in self.curve]
+
+
+def choose_dial(
+    bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile], tick: Callable[[], None] = lambda: None
+) -> Dial:
+    """Measure the curve on these cases and choose; `tick` is called once a strength."""
+    unmeasured = with_manifest(bundle, {"dial_curve": []})
+    curve: list[DialPoint] = []
+    kept, plain = 0.0, 0.0
+    for strength in STRENGTHS:
+        gain, ild, kl = _measure(with_manifest(unmeasured, {"diversity_default": strength}), cases, seen)
+        plain = gain if strength == 0.0 else plain
+        share = gain / plain if plain > 0 else 1.0
+        if share >= NDCG_KEPT and kept == (curve[-1].strength if curve else 0.0):
+            kept = strength
+        curve.append(DialPoint(strength=strength, ndcg_kept=share, ild=ild, kl=kl))
+        tick()
+    default = dial_of(with_manifest(bundle, {"dial_curve": curve}), kept)
+    return Dial(default, curve)
+
+
+def _measure(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> tuple[float, float, float]:
+    """Mean NDCG, ILD and KL of the slates served at this bundle's default."""
+    ranker, query = Ranker(bundle), Query(size=SIZE)
+    gains, distances, divergences = [], [], []
+    for one, case in zip(seen, cases, strict=True):
+        rows = ranker.choose(one, query).chosen.rows
+        mixes = mixes_of(bundle, rows)
+        gains.append(ndcg(rows.tolist(), case.relevant, SIZE))
+        distances.append(intra_list_distance(_dense(bundle, rows)))
+        if mixes.shares.sum() > 0:
+            mix = mix_of(mixes, bundle.manifest.topic_count)
+            divergences.append(calibration_kl(target(bundle, one).mix, mix))
+    return _mean(gains), _mean(distances), _mean(divergences)
+
+
+def _dense(bundle: Bundle, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    mixes = mixes_of(bundle, rows)
+    dense = np.zeros((len(rows), bundle.manifest.topic_count + 1), dtype=np.float32)
+    for topic, share in zip(mixes.topics.T, mixes.shares.T, strict=True):
+        dense[np.arange(len(rows)), topic] += share  # padding, -1, falls into the last
+    return dense[:, :-1]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else 0.0
