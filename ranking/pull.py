@@ -1,12 +1,14 @@
 """Where a user's past leads: how strongly transitions and neighbours pull towards each item.
 
     transition[j] = sum over recent r of w(r) * transition_weight[r, j]
-    neighbour[j]  = sum over items i of q(i) * neighbour_weight[i, j],  q = half recent w, half weights of items had
-    w(r)          = strength(action) * 2^(-age / query_half_life_days) * 2^(-rank / rank half-life)
+    neighbour[j]  = sum over items i of q(i) * neighbour_weight[i, j]
+    q             = (1 - had) * w of recent + had * root of the weights of items had, each part summing to 1
+    w(r)          = strength(action) * 2^(-age / query_half_life_days) * 2^(-places back / half-life in places)
 
-Both are divided by their own largest entry, so that the strongest is 1 for every user. Ages count from the profile's
-last event. Rank counts moments (distinct times) from the newest, so that a basket is one moment, and so that a whole
-history of one evening still has an order. Fading by time: Ding & Li, "Time weight collaborative filtering", CIKM 2005.
+Both are divided by their own largest entry, so that the strongest is 1 for every user; what is pulled away is below 0.
+Ages count from the profile's last event. Places back count events; those of one moment stand at their mean place, so
+the order inside a basket never enters. Half-lives and `had` are the manifest's, chosen on validation.
+Fading by time: Ding & Li, "Time weight collaborative filtering", CIKM 2005.
 """
 
 from typing import NamedTuple
@@ -22,8 +24,6 @@ from interests.profile import Profile
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
-TRANSITION_RANK_HALF_LIFE = 3.0
-NEIGHBOUR_RANK_HALF_LIFE = 12.0
 QUERY_ITEMS_MAX = 128  # of the items had: the rest weighs little and costs the same
 
 STRENGTH_OF_ACTION = np.zeros(max(Action) + 1, dtype=np.float32)
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """How strongly a user's past pulls towards each of the bundle's n items: (n,) float32 each, in [0, 1]."""
+    """How strongly a user's past pulls towards each of the bundle's n items: (n,) float32 each, at most 1."""
 
     transition: Floats
     neighbour: Floats
@@ -56,33 +56,38 @@ def pull(bundle: Bundle, profile: Profile) -> Pull:
 
 def transition_query(bundle: Bundle, profile: Profile) -> Asked:
     """Recent items, faded."""
-    weights = _recent_weights(profile, bundle.manifest.query_half_life_days, TRANSITION_RANK_HALF_LIFE)
+    weights = _recent_weights(profile, bundle.manifest.query_half_life_days, bundle.manifest.transition_half_life)
     return Asked(profile.recent_rows.astype(np.int64), weights)
 
 
 def neighbour_query(bundle: Bundle, profile: Profile) -> Asked:
-    """Recent items and items had; each half sums to a half."""
-    recent = _recent_weights(profile, bundle.manifest.query_half_life_days, NEIGHBOUR_RANK_HALF_LIFE)
-    had, had_weights = profile.item_rows[:QUERY_ITEMS_MAX], profile.item_weights[:QUERY_ITEMS_MAX]
+    """Recent items, faded, and the items had, each part by its share of the query."""
+    manifest = bundle.manifest
+    recent = _recent_weights(profile, manifest.query_half_life_days, manifest.neighbour_half_life)
+    if not manifest.neighbour_had:
+        return Asked(profile.recent_rows.astype(np.int64), recent)
+    had, had_weights = profile.item_rows[:QUERY_ITEMS_MAX], np.sqrt(profile.item_weights[:QUERY_ITEMS_MAX])
     rows = np.concatenate([profile.recent_rows, had]).astype(np.int64)
-    return Asked(rows, np.concatenate([_halved(recent), _halved(had_weights)]))
+    parts = [_summing_to(recent, 1.0 - manifest.neighbour_had), _summing_to(had_weights, manifest.neighbour_had)]
+    return Asked(rows, np.concatenate(parts))
 
 
-def _recent_weights(profile: Profile, half_life_days: float, rank_half_life: float) -> Floats:
+def _recent_weights(profile: Profile, half_life_days: float, half_life: float) -> Floats:
     if not len(profile.recent_rows):
         return np.zeros(0, dtype=np.float32)
     ages_days = np.maximum(profile.last_event_ms - profile.recent_times_ms, 0) / MS_PER_DAY
-    moments, moment = np.unique(profile.recent_times_ms, return_inverse=True)
-    ranks = len(moments) - 1 - moment
-    weights: Floats = np.exp2(-ages_days / half_life_days - ranks / rank_half_life).astype(np.float32)
+    _, moment, size = np.unique(profile.recent_times_ms, return_inverse=True, return_counts=True)
+    place = np.cumsum(size) - (size + 1) / 2.0
+    back = (place[-1] - place)[moment]
+    weights: Floats = np.exp2(-ages_days / half_life_days - back / half_life).astype(np.float32)
     weights *= STRENGTH_OF_ACTION[profile.recent_actions]
     weights[np.isin(profile.recent_rows, profile.blocked_rows)] = 0.0  # bought, then disliked: it asks for nothing
     return weights
 
 
-def _halved(weights: Floats) -> Floats:
+def _summing_to(weights: Floats, share: float) -> Floats:
     total = weights.sum()
-    return weights * np.float32(0.5 / total) if total > 0 else weights
+    return weights * np.float32(share / total) if total > 0 else weights
 
 
 def _spread(asked: Asked, rows: npt.NDArray[np.int32], weights: Floats, count: int) -> Floats:

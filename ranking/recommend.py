@@ -17,7 +17,7 @@ from interests.errors import InvalidRequest
 from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.compose import compose, slate_items
-from ranking.dial import diversity
+from ranking.dial import diversity, strength
 from ranking.diversify import Diversify, calibrated, mmr, warm
 from ranking.fatigue import tired
 from ranking.filter import allow, permitted
@@ -27,13 +27,14 @@ from ranking.pull import Pull, pull
 from ranking.query import Query
 from ranking.rerank import offered
 from ranking.retrieve import Retriever
-from ranking.score import relevance
+from ranking.score import Weights, relevance, weights_for
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target, plain, target
 from ranking.top import top
 from ranking.topics import mixes_of
 
-CANDIDATES_MIN = 500
+CANDIDATES_MIN = 1_200  # retrieved and scored
+POOL_MIN = 400  # the best of them, out of which a slate is chosen
 CANDIDATES_A_PLACE = 3  # for large slates
 
 Floats = npt.NDArray[np.float32]
@@ -74,7 +75,8 @@ class Ranker:
         bundle = self._bundle
         dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
         allowed = allow(bundle, profile, query, skip)
-        pick = partial(self._pick, profile, dial, aim, pull(bundle, profile))
+        weights = weights_for(bundle, query.repeats)
+        pick = partial(self._pick, profile, strength(bundle, dial), aim, pull(bundle, profile), weights)
         chosen, relaxed = pick(allowed.rows, query.size), []
         if len(chosen) < query.size and allowed.last_resort.any():
             chosen = chosen.followed_by(pick(allowed.last_resort, query.size - len(chosen)))
@@ -92,7 +94,7 @@ class Ranker:
         bundle = self._bundle
         dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
         ids, rows, scores = offered(bundle, profile, candidates, query)
-        picks = self._diversify(rows, scores, dial, aim, query.size)
+        picks = self._diversify(rows, scores, strength(bundle, dial), aim, query.size)
         kept = rows[picks]
         interests = np.where(kept >= 0, nearest_interests(profile, bundle.arrays.item_vectors[kept]), -1)
         sources = np.full(len(kept), Source.CALLER, dtype=np.int8)
@@ -121,9 +123,13 @@ class Ranker:
         chosen = Chosen(_ids(bundle, nearest), nearest, cosines[nearest], sources, interests)
         return slate_items(bundle, None, chosen)
 
-    def _pick(self, profile: Profile, dial: float, aim: Target, pulled: Pull, allowed: Mask, size: int) -> Chosen:
+    def _pick(
+        self, profile: Profile, dial: float, aim: Target, pulled: Pull, weights: Weights, allowed: Mask, size: int
+    ) -> Chosen:
         found = self._retriever.retrieve(profile, _candidate_count(size), allowed, pulled)
-        scores = tired(profile, found.rows, relevance(self._bundle, profile, found.rows, pulled))
+        scores = tired(profile, found.rows, relevance(self._bundle, profile, found.rows, pulled, weights))
+        best = np.sort(top(scores, min(_pool_size(size), len(scores))))
+        found, scores = found.take(best), scores[best]
         picks = self._diversify(found.rows, scores, dial, aim, size)
         rows = found.rows[picks]
         return Chosen(_ids(self._bundle, rows), rows, scores[picks], found.sources[picks], found.interests[picks])
@@ -138,6 +144,10 @@ class Ranker:
 
 def _candidate_count(size: int) -> int:
     return max(CANDIDATES_MIN, CANDIDATES_A_PLACE * size)
+
+
+def _pool_size(size: int) -> int:
+    return max(POOL_MIN, CANDIDATES_A_PLACE * size)
 
 
 def _ids(bundle: Bundle, rows: Rows) -> list[str]:

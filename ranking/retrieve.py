@@ -41,6 +41,10 @@ class Candidates:
     sources: npt.NDArray[np.int8]
     interests: npt.NDArray[np.int64]
 
+    def take(self, places: Rows) -> "Candidates":
+        """Those at `places` alone."""
+        return Candidates(self.rows[places], self.sources[places], self.interests[places])
+
 
 def retrieve(bundle: Bundle, profile: Profile, count: int) -> Candidates:
     """Candidates out of all that is available; see Retriever, which does the same without preparing it each time."""

@@ -1,13 +1,20 @@
 """Relevance: one weighted sum of a few named signals, with the weights that validation learned.
 
-    relevance = sum over signals s of manifest.signal_weights[s] * s      (a signal that has no weight counts 0)
+    relevance = sum over signals s of weights[s] * s      (a signal that has no weight counts 0)
+
+    weights     manifest.signal_weights, or manifest.new_weights where what the user had is filtered out
 
     interest    max over interests k of sqrt(share_k / largest share) * cosine(interest_k, item); one interest: cosine
     mf          factor . item factor, over the largest such product among the items the user had
     transition  what came after the user's recent items in other histories, faded; see ranking/pull.py
     neighbour   what goes with the user's recent items and items had, faded; see ranking/pull.py
     popularity  recent popularity in the catalogue
-    repeat      the user's own faded weight of the item, over their largest
+    repeat      the user's own faded weight of the item over their largest, on a log scale
+    rebuy       how likely who had the item is to turn to it again; 0 for what the user never had
+    content     what the catalogue says of the item against what it says of the items had; see ranking/content.py
+
+An item that nobody ever turned to is scored with manifest.cold_weights, where there are any: of what is known of
+others it has nothing, so what it does have must count for more.
 
 Each is roughly in [0, 1] for every user, so weights learned on some users hold for others, and none depends on which
 other rows are scored: ranking everything and ranking candidates give an item the same score. A user of whom the
@@ -15,28 +22,59 @@ bundle knows nothing, or a bundle that learned no weights, is scored by recent p
 Pure. Fold-in factors: Hu, Koren, Volinsky, ICDM 2008. Maximum over interests: Weston, Weiss, Yee, RecSys 2013.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
+from ranking.content import content
 from ranking.nearest import interest_weights
 from ranking.pull import Pull, pull
+from ranking.query import Repeats
 
-SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat")
+SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
 
+REPEAT_STEEPNESS = 30.0  # an item of a thirtieth of the largest weight counts a fifth of it
 MF_YARDSTICK_ITEMS = 64  # of the items had, the strongest: what a factor product of 1 means for this user
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
+Weights = Mapping[str, float]
 
 
-def relevance(bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None = None) -> Floats:
-    """The weighted sum of the signals of each row, (n,) float32. Signals without a weight are not computed."""
-    weights = bundle.manifest.signal_weights
-    names = [name for name in SIGNALS if weights.get(name, 0.0)]
-    if profile.is_cold or not names:
+def weights_for(bundle: Bundle, repeats: Repeats | None) -> Weights:
+    """The weights to score with: what finds new things best differs from what finds the next thing best.
+
+    repeats: the request's; None means the bundle's default
+    """
+    manifest = bundle.manifest
+    if (repeats or manifest.repeats_default) == "filter" and manifest.new_weights:
+        return manifest.new_weights
+    return manifest.signal_weights
+
+
+def relevance(
+    bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None = None, weights: Weights | None = None
+) -> Floats:
+    """The weighted sum of the signals of each row, (n,) float32. Signals without a weight are not computed.
+
+    weights: see `weights_for`; None means those of the bundle's default for repeats
+    """
+    weights = weights_for(bundle, None) if weights is None else weights
+    if profile.is_cold or not any(weights.values()):
         return np.array(bundle.arrays.recent_popularity[rows])
+    total = _weighted(weights, bundle, profile, rows, pulled)
+    cold_weights = bundle.manifest.cold_weights
+    cold = np.flatnonzero(bundle.arrays.popularity[rows] == 0) if cold_weights else rows[:0]
+    if len(cold):
+        total[cold] = _weighted(cold_weights, bundle, profile, rows[cold], pulled)
+    return total
+
+
+def _weighted(weights: Weights, bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None) -> Floats:
+    names = [name for name in SIGNALS if weights.get(name, 0.0)]
     total = np.zeros(len(rows), dtype=np.float32)
     for name, column in zip(names, _columns(names, bundle, profile, rows, pulled), strict=True):
         total += np.float32(weights[name]) * column
@@ -65,6 +103,10 @@ def _columns(names: list[str], bundle: Bundle, profile: Profile, rows: Rows, pul
             found.append(_take(bundle.arrays.recent_popularity, rows))
         elif name == "repeat":
             found.append(_repeat(bundle, profile, rows))
+        elif name == "rebuy":
+            found.append(_rebuy(bundle, profile, rows))
+        elif name == "content":
+            found.append(content(bundle, profile, rows))
         elif pulled is not None:
             found.append(_take(pulled.transition if name == "transition" else pulled.neighbour, rows))
     return found
@@ -95,7 +137,14 @@ def _mf(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
 def _repeat(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
     had = np.zeros(bundle.manifest.item_count, dtype=np.float32)
     if len(profile.item_rows):
-        had[profile.item_rows] = profile.item_weights / profile.item_weights.max()
+        share = profile.item_weights / profile.item_weights.max()
+        had[profile.item_rows] = np.log1p(REPEAT_STEEPNESS * share) / np.log1p(np.float32(REPEAT_STEEPNESS))
+    return had[rows]
+
+
+def _rebuy(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
+    had = np.zeros(bundle.manifest.item_count, dtype=np.float32)
+    had[profile.item_rows] = bundle.arrays.repeat_rates[profile.item_rows]
     return had[rows]
 
 

@@ -1,102 +1,123 @@
-"""Items that go with an item, and items that come after it, from counts alone.
+"""Items that go with an item, and items that stand near it in time.
 
-    neighbour[i, j]  = g_ij / (sqrt(g_ii g_jj) + shrinkage),        G = X'X, X the faded weights of users
-    transition[i, j] = t_ij / ((c_i + shrinkage) * c_j^damping),    T = sum over gaps g of 2^(1-g) A_k' A_(k+g)
+    neighbour   EASE's weights among the most popular items; ItemKNN's for all others, on the same scale
+    transition  nearness in both directions over (row sum + 20)^.6 (column sum + 20)^.5
 
-A_k is the k-th timestamp group of a user as one row, scaled so that a large basket weighs no more than a small one;
-pairs inside a group never count, nor do pairs over GAP_DAYS_MAX. Only the strongest `count` of each item are kept, and
-products are made a block of items at a time, so memory is bounded by the block.
+Of each item the strongest `count` are kept; a neighbour's weight may be below 0, where having one item speaks against
+the other. `LinkRule` says how fast nearness and queries fade; trainer/link_choice.py chooses it on validation.
 ItemKNN: Sarwar et al., WWW 2001; shrinkage: Koren, KDD 2008.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from interests.absorb import MS_PER_DAY
-from trainer.data import Events, strengths
+from trainer.data import Events
+from trainer.ease import CAP, capped, ease, gram
+from trainer.nearness import near_rows
 
-NEIGHBOUR_SHRINKAGE = 1.0
-TRANSITION_SHRINKAGE = 5.0
-TRANSITION_DAMPING = 0.4
-GAPS_MAX = 3
-GAP_DAYS_MAX = 45.0
+COSINE_SHRINKAGE = 1.0
 ITEMS_A_USER_MAX = 512  # as many as a state remembers; pairs grow with its square
-ITEMS_A_GROUP_MAX = 64
 BLOCK_PRODUCTS_MAX = 24_000_000  # entries of one product before duplicates are summed
+ROW_POWER, COLUMN_POWER, NEAR_SHRINKAGE = 0.6, 0.5, 20.0
 
 Rows = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 
-def neighbours(weights: sparse.csr_array, count: int) -> tuple[Rows, Floats]:
-    """Rows (n, count) and weights (n, count) in [0, 1], best first, padded with -1 and 0.
+@dataclass(frozen=True)
+class LinkRule:
+    """How items are linked, and how a user's past asks for what it is linked to.
 
-    weights: (users, items) positive faded weights
+    ridge, lasting, decay: of EASE, see trainer/ease.py
+    near_decay, within: of transitions, see trainer/nearness.py
+    neighbour_half_life, transition_half_life: places after which an event asks half as loudly
+    neighbour_had: the part of the neighbours' query that is everything had, whenever
     """
-    x = _strongest(weights, ITEMS_A_USER_MAX)
-    x.data = np.log1p(x.data)
-    return _best(x, x, count, _Cosine(x))
+
+    ridge: float = 200.0
+    lasting: float = 0.05
+    decay: float = 0.9
+    near_decay: float = 0.9
+    within: float = 1.0
+    neighbour_half_life: float = 7.0
+    transition_half_life: float = 3.0
+    neighbour_had: float = 0.0
 
 
-def transitions(events: Events, count: int) -> tuple[Rows, Floats]:
-    """The same for what comes after an item within the next few groups of its user.
+def neighbours(
+    events: Events, weights: sparse.csr_array, rule: LinkRule, count: int, cap: int = CAP
+) -> tuple[Rows, Floats]:
+    """Rows (n, count) and weights (n, count), strongest first, padded with -1 and 0.
 
-    Order inside a group does not enter; the same events in another order of their groups' rows give the same answer.
+    events: positive ones; weights (users, n): faded weights, for the items beyond the cap
     """
-    groups = _group_rows(events)
-    lefts, rights = [], []
-    for gap in range(1, GAPS_MAX + 1):
-        earlier, later = groups.pairs(gap)
-        lefts.append(groups.matrix[earlier] * (2.0 ** (1 - gap)))
-        rights.append(groups.matrix[later])
-    left, right = sparse.csr_array(sparse.vstack(lefts)), sparse.csr_array(sparse.vstack(rights))
-    rows, found = _best(left, right, count, _Lift(left, right))
+    among = capped(events, cap)
+    rows, found = np.full((events.item_count, count), -1, dtype=np.int32), np.zeros((events.item_count, count), "f4")
+    counts = np.bincount(events.items, minlength=events.item_count)
+    beyond = np.flatnonzero((among.column_of < 0) & (counts > 0))
+    if len(beyond):
+        rows[beyond], found[beyond] = cosines(weights, count, beyond)
+    if len(among.items):
+        strongest = _strongest_of(ease(gram(events, among, rule.lasting, rule.decay), rule.ridge), count)
+        if len(beyond):
+            found[beyond] *= _scale(strongest[1], found[beyond])
+        width = strongest[0].shape[1]
+        rows[among.items, :width] = np.where(strongest[0] >= 0, among.items[strongest[0]], -1)
+        found[among.items, :width] = strongest[1]
+    return rows, found
+
+
+def transitions(events: Events, rule: LinkRule, count: int) -> tuple[Rows, Floats]:
+    """The same for what stands near an item in the histories of users; weights in [0, 1]."""
+    rows, found = near_rows(events, rule.near_decay, rule.within, ROW_POWER, COLUMN_POWER, NEAR_SHRINKAGE, count)
     top = found.max(initial=0.0)
     return rows, found / top if top > 0 else found
 
 
-class _Cosine:
-    def __init__(self, x: sparse.csr_array) -> None:
-        self._norms: Floats = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel()).astype(np.float32)
-
-    def __call__(self, rows: Rows, columns: Rows, values: Floats) -> Floats:
-        return (values / (self._norms[rows] * self._norms[columns] + NEIGHBOUR_SHRINKAGE)).astype(np.float32)
-
-
-class _Lift:
-    def __init__(self, left: sparse.csr_array, right: sparse.csr_array) -> None:
-        self._from = np.asarray(left.sum(axis=0)).ravel() + TRANSITION_SHRINKAGE
-        self._to: npt.NDArray[np.float64] = np.maximum(np.asarray(right.sum(axis=0)).ravel(), 1.0) ** TRANSITION_DAMPING
-
-    def __call__(self, rows: Rows, columns: Rows, values: Floats) -> Floats:
-        return (values / (self._from[rows] * self._to[columns])).astype(np.float32)
-
-
-class _Groups:
-    """Timestamp groups as rows of a matrix, with their users and times."""
-
-    def __init__(self, matrix: sparse.csr_array, users: Rows, times_ms: npt.NDArray[np.int64]) -> None:
-        self.matrix, self._users, self._times_ms = matrix, users, times_ms
-
-    def pairs(self, gap: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Rows that lie `gap` groups apart in one user's history, and not too far in time."""
-        left = np.arange(max(len(self._users) - gap, 0))
-        near = self._times_ms[left + gap] - self._times_ms[left] <= GAP_DAYS_MAX * MS_PER_DAY
-        left = left[(self._users[left] == self._users[left + gap]) & near]
-        return left, left + gap
+def cosines(weights: sparse.csr_array, count: int, of: npt.NDArray[np.int64]) -> tuple[Rows, Floats]:
+    """Shrunk cosines of users' log weights: rows and weights (len(of), count) of the items `of`, best first."""
+    x = _strongest(weights, ITEMS_A_USER_MAX)
+    x.data = np.log1p(x.data)
+    norms = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel()).astype(np.float32)
+    by_item = sparse.csr_array(sparse.csr_array(x.T)[of])
+    costs = np.cumsum(by_item.astype(bool).astype(np.float64) @ np.diff(x.indptr).astype(np.float64))
+    rows, found = np.full((len(of), count), -1, dtype=np.int32), np.zeros((len(of), count), dtype=np.float32)
+    begin = 0
+    while begin < len(of):
+        before = costs[begin - 1] if begin else 0.0
+        end = max(int(np.searchsorted(costs, before + BLOCK_PRODUCTS_MAX)), begin + 1)
+        product = sparse.csr_array(by_item[begin:end] @ x)
+        product.sort_indices()
+        for place in range(begin, end):
+            part = slice(product.indptr[place - begin], product.indptr[place - begin + 1])
+            columns = product.indices[part]
+            mine = (product.data[part] / (norms[of[place]] * norms[columns] + COSINE_SHRINKAGE)).astype(np.float32)
+            mine[columns == of[place]] = 0.0
+            best = np.argsort(-mine, kind="stable")[:count]
+            best = best[mine[best] > 0]
+            rows[place, : len(best)], found[place, : len(best)] = columns[best], mine[best]
+        begin = end
+    return rows, found
 
 
-def _group_rows(events: Events) -> _Groups:
-    _, first, row = np.unique(events.groups, return_index=True, return_inverse=True)
-    shape = (len(first), events.item_count)
-    matrix = sparse.csr_array((np.maximum(strengths(events), 0.0), (row, events.items)), shape=shape)
-    matrix.sum_duplicates()
-    matrix = _strongest(matrix.astype(np.float32), ITEMS_A_GROUP_MAX)
-    matrix.data = np.minimum(matrix.data, 1.0)
-    sizes = np.maximum(np.diff(matrix.indptr), 1)
-    matrix.data /= np.repeat(np.sqrt(sizes), np.diff(matrix.indptr)).astype(np.float32)
-    return _Groups(matrix, events.users[first], events.times_ms[first])
+def _strongest_of(links: Floats, count: int) -> tuple[Rows, Floats]:
+    """The `count` entries of each row that say most, for or against, strongest first; 0 says nothing."""
+    width = min(count, max(len(links) - 1, 0))
+    rows, found = np.full((len(links), width), -1, dtype=np.int32), np.zeros((len(links), width), dtype=np.float32)
+    for place, row in enumerate(links):
+        best = np.argsort(-np.abs(row), kind="stable")[:width]
+        best = best[row[best] != 0]
+        rows[place, : len(best)], found[place, : len(best)] = best, row[best]
+    return rows, found
+
+
+def _scale(ours: Floats, theirs: Floats) -> np.float32:
+    """What brings the strongest link of a typical row of `theirs` to that of `ours`."""
+    tops = [float(np.median(part.max(axis=1))) if part.size else 0.0 for part in (ours, theirs)]
+    return np.float32(tops[0] / tops[1]) if tops[0] > 0 and tops[1] > 0 else np.float32(1.0)
 
 
 def _strongest(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
@@ -108,37 +129,3 @@ def _strongest(matrix: sparse.csr_array, count: int) -> sparse.csr_array:
     order = np.lexsort((matrix.indices, -matrix.data, row))
     kept = np.sort(order[np.arange(len(row)) - matrix.indptr[row] < count])
     return sparse.csr_array((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)
-
-
-def _best(left: sparse.csr_array, right: sparse.csr_array, count: int, scale: "_Cosine | _Lift") -> tuple[Rows, Floats]:
-    """The best `count` columns of each row of left' right after scaling, the diagonal left out."""
-    n = left.shape[1]
-    rows, found = np.full((n, count), -1, dtype=np.int32), np.zeros((n, count), dtype=np.float32)
-    by_item = sparse.csr_array(left.T)
-    costs = np.cumsum(by_item.astype(bool).astype(np.float64) @ np.diff(right.indptr).astype(np.float64))
-    begin = 0
-    while begin < n:
-        before = costs[begin - 1] if begin else 0.0
-        end = max(int(np.searchsorted(costs, before + BLOCK_PRODUCTS_MAX)), begin + 1)
-        _fill(sparse.csr_array(by_item[begin:end] @ right), begin, count, scale, rows, found)
-        begin = end
-    return rows, found
-
-
-def _fill(
-    product: sparse.csr_array, begin: int, count: int, scale: "_Cosine | _Lift", rows: Rows, found: Floats
-) -> None:
-    product.sort_indices()
-    row = np.repeat(np.arange(product.shape[0], dtype=np.int32), np.diff(product.indptr)) + np.int32(begin)
-    values = scale(row, product.indices, product.data).astype(np.float32)
-    values[row == product.indices] = 0.0
-    for place in range(product.shape[0]):
-        part = slice(product.indptr[place], product.indptr[place + 1])
-        mine, columns = values[part], product.indices[part]
-        if len(mine) > 4 * count:
-            # Everything down to the smallest that can enter, ties included, so that the cut does not choose by chance.
-            enough = np.partition(mine, len(mine) - count)[len(mine) - count]
-            mine, columns = mine[mine >= enough], columns[mine >= enough]
-        best = np.argsort(-mine, kind="stable")[:count]
-        best = best[mine[best] > 0]
-        rows[begin + place, : len(best)], found[begin + place, : len(best)] = columns[best], mine[best]

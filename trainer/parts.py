@@ -14,16 +14,19 @@ from interests.bundle import Bundle
 from interests.bundle_arrays import BundleArrays, string_table
 from interests.manifest import Manifest
 from trainer.catalogue import Catalogue
-from trainer.content import blend, content_vectors, unit
+from trainer.cold_neighbours import with_cold
+from trainer.content import blend, content_table, content_vectors, unit
 from trainer.data import Events, positive
 from trainer.encoder_model import Encoder
 from trainer.export import Checked, Feed, export_encoder, export_fold_in, golden
 from trainer.factorise import Factors, factorise, weight_matrix
-from trainer.neighbours import neighbours, transitions
+from trainer.neighbours import LinkRule, neighbours, transitions
+from trainer.repeats import repeat_rates
 from trainer.sequences import Sequences
 from trainer.topics import find_topics, topic_shares, topic_vectors
 
-NEIGHBOURS, TRANSITIONS = 48, 32
+LINKS_MAX, LINKS_MIN = 256, 32  # neighbours and transitions of an item
+LINKS_ALL_MAX = 6_000_000  # of all items together: 48 MB each for rows and weights of both kinds
 FOLD_IN_MAX = 256
 HISTORY_MAX = 64  # as many recent interactions as a state keeps
 RECENT_HALF_LIFE_DAYS = 14.0
@@ -49,22 +52,34 @@ class Counted:
     transitions: tuple[npt.NDArray[np.int32], Floats]
     described: sparse.csr_array
     start: Floats
+    rule: LinkRule
 
 
 def count(
-    events: Events, described: sparse.csr_array, dim: int, seed: int, tick: Callable[[], None] = lambda: None
+    events: Events,
+    described: sparse.csr_array,
+    dim: int,
+    seed: int,
+    tick: Callable[[], None] = lambda: None,
+    rule: LinkRule | None = None,
 ) -> Counted:
     """Factors, neighbours, transitions, and the item vectors (n, dim) that the encoder starts from."""
     known = positive(events)
     counts = np.bincount(known.items, minlength=known.item_count).astype(np.int64)
     weights = weight_matrix(known)
     factors = factorise(weights, dim, SWEEPS, seed, tick)
-    beside = neighbours(weights, NEIGHBOURS)
+    rule, links = rule or LinkRule(), links_an_item(known.item_count)
+    beside = with_cold(*neighbours(known, weights, rule, links), described, counts)
     tick()
-    after = transitions(known, TRANSITIONS)
+    after = transitions(known, rule, links)
     tick()
     start = blend(factors.items, content_vectors(described, unit(factors.items), counts), counts, seed)
-    return Counted(known, counts, factors, beside, after, described, start)
+    return Counted(known, counts, factors, beside, after, described, start, rule)
+
+
+def links_an_item(item_count: int) -> int:
+    """How many links of a kind an item may have: many where the catalogue is small, fewer where it is large."""
+    return max(LINKS_MIN, min(LINKS_MAX, LINKS_ALL_MAX // max(item_count, 1)))
 
 
 def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: int) -> BundleArrays:
@@ -77,6 +92,7 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
     ids_bytes, ids_offsets = string_table(catalogue.item_ids)
     titles_bytes, titles_offsets = string_table(catalogue.titles)
     names_bytes, names_offsets = string_table(topics.names)
+    content_ids, content_weights = content_table(counted.described)
     return BundleArrays(
         item_vectors=item_vectors,
         item_factors=counted.factors.items,
@@ -98,6 +114,9 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
         item_titles_offsets=titles_offsets,
         topic_names_bytes=names_bytes,
         topic_names_offsets=names_offsets,
+        repeat_rates=repeat_rates(counted.events),
+        content_ids=content_ids,
+        content_weights=content_weights,
     )
 
 
@@ -177,6 +196,9 @@ def manifest(catalogue: Catalogue, made: BundleArrays, exported: Models, counted
         fold_in_max=FOLD_IN_MAX,
         signal_weights=dict(UNLEARNED_WEIGHTS),
         query_half_life_days=14.0,
+        transition_half_life=counted.rule.transition_half_life,
+        neighbour_half_life=counted.rule.neighbour_half_life,
+        neighbour_had=counted.rule.neighbour_had,
         diversity_default=0.3,
         entropy_mean=0.5,
         repeats_default="allow",
@@ -191,6 +213,8 @@ UNLEARNED_WEIGHTS = {
     "neighbour": 1.0,
     "popularity": 1.0,
     "repeat": 2.0,
+    "rebuy": 1.0,
+    "content": 1.0,
 }
 
 

@@ -2,9 +2,10 @@
 
     weights = argmin  mean over users of -log softmax(w . signals)[relevant]  +  RIDGE * |w * scale|^2,   w >= 0
 
-over the candidates that serving would retrieve, so the weights answer the question that serving asks. Convex, so the
-same cases give the same weights. They are scaled to sum to 1. Listwise softmax: Cao et al., "Learning to rank", ICML
-2007.
+over the candidates that serving would retrieve, so the weights answer the question that serving asks: once with what
+the user had among them, once without. Convex, so the same cases give the same weights. They are scaled to sum to 1.
+A signal without which the order is as good is dropped: it costs time in every call.
+Listwise softmax: Cao et al., "Learning to rank", ICML 2007.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,18 +20,18 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.pull import pull
 from ranking.query import Query
-from ranking.recommend import Ranker
+from ranking.recommend import CANDIDATES_MIN, Ranker
 from ranking.retrieve import Retriever
 from ranking.score import SIGNALS, signals
+from trainer.dials import choose_dial
 from trainer.metrics import ndcg, ndcg_of_scores
 from trainer.parts import with_manifest
 from trainer.states import Case, profiles
 
-CANDIDATES = 500
-RIDGE = 1e-3
-HALF_LIVES_DAYS = (3.0, 7.0, 14.0, 30.0, 60.0)
-DIALS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-NDCG_KEPT = 0.99
+CANDIDATES = CANDIDATES_MIN
+RIDGE = 3e-3
+WORTH = 0.002  # of NDCG: what a signal must add to be computed at all
+HALF_LIVES_DAYS = (7.0, 30.0, 120.0)
 SIZE = 10
 
 Doubles = npt.NDArray[np.float64]
@@ -39,11 +40,23 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """One user's candidates: signals (c, S), and which of them were relevant (c,) bool."""
+    """One user's candidates: signals (c, S), which were relevant (c,) and which the user had before (c,) bool.
+
+    relevant_count, new_count: relevant items, retrieved or not, and those among them that were new to the user
+    """
 
     signals: Floats
     relevant: npt.NDArray[np.bool_]
     relevant_count: int
+    had: npt.NDArray[np.bool_] | None = None
+    new_count: int = 0
+
+    def of_new(self) -> "Question":
+        """The same over what the user never had."""
+        if self.had is None:
+            return self
+        new = ~self.had
+        return Question(self.signals[new], self.relevant[new], self.new_count, None, self.new_count)
 
 
 @dataclass(frozen=True)
@@ -58,29 +71,65 @@ def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callabl
     """Choose everything on these validation cases; `tick` is called once a step, see `steps`."""
     seen = profiles(cases, bundle)
     entropy_mean = float(np.mean([one.entropy for one in seen]))
-    best: tuple[float, float, dict[str, float]] | None = None
-    tried = {}
+    tried: dict[str, float] = {}
+    best: tuple[float, float, list[Question]] | None = None
     for half_life in HALF_LIVES_DAYS:
         asked = ask(with_manifest(bundle, {"query_half_life_days": half_life}), cases, seen)
-        weights = fit_weights(asked)
-        found = mean_ndcg(asked, weights)
+        found = mean_ndcg(asked, fit_weights(asked))
         tried[f"{half_life:g}"] = found
         if best is None or found > best[0]:
-            best = (found, half_life, dict(zip(SIGNALS, weights.tolist(), strict=True)))
+            best = (found, half_life, asked)
         tick()
     assert best is not None
+    every, new = best[2], [question.of_new() for question in best[2]]
+    report: dict[str, Any] = {"users": len(cases), "ndcg@10_by_half_life": tried}
+    allowing, report["signals"] = worthwhile(every)
+    filtering, report["signals_new"] = worthwhile(new) if any(question.relevant.any() for question in new) else ({}, {})
     learned = {
-        "signal_weights": {name: round(weight, 6) for name, weight in best[2].items() if weight > 0},
+        "signal_weights": allowing,
+        "new_weights": filtering,
         "query_half_life_days": best[1],
         "entropy_mean": min(max(entropy_mean, 0.0), 1.0),
     }
     fewer, seen = cases[:dial_users], seen[:dial_users]
-    repeats, repeats_report = choose_repeats(with_manifest(bundle, learned), fewer, seen)
+    repeats, report["repeats"] = choose_repeats(with_manifest(bundle, learned), fewer, seen)
     tick()
-    dial, dial_report = choose_dial(with_manifest(bundle, learned | {"repeats_default": repeats}), fewer, seen)
+    dial = choose_dial(with_manifest(bundle, learned | {"repeats_default": repeats}), fewer, seen)
+    report["dial"] = dial.report
     tick()
-    report = {"users": len(cases), "ndcg@10_by_half_life": tried, "repeats": repeats_report, "dial": dial_report}
-    return Choice(learned | {"repeats_default": repeats, "diversity_default": dial}, report)
+    return Choice(learned | {"repeats_default": repeats} | dial.manifest, report)
+
+
+def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[str, Any]]:
+    """Weights of the signals that pay, and for the report what each adds to NDCG@10.
+
+    The signal that adds least goes first, and the rest are fitted again, until each that is left adds WORTH of it.
+    """
+    names = list(SIGNALS)
+    weights = fit_weights(questions)
+    full = kept = mean_ndcg(questions, weights)
+    dropped = {}
+    while len(names) > 1:
+        places = [SIGNALS.index(name) for name in names]
+        adds = {}
+        for place in places:
+            without = weights.copy()
+            without[place] = 0.0
+            adds[SIGNALS[place]] = kept - mean_ndcg(questions, without) if weights[place] > 0 else 0.0
+        least = min(adds, key=lambda name: adds[name])
+        if adds[least] >= WORTH * full:
+            break
+        left = [place for place in places if SIGNALS[place] != least]
+        again = fit_weights(questions, left)
+        found = mean_ndcg(questions, again)
+        if found < kept - WORTH * full:
+            break
+        dropped[least] = kept - found
+        names.remove(least)
+        weights, kept = again, found
+    said = {name: round(float(weights[SIGNALS.index(name)]), 6) for name in names}
+    report = {"ndcg@10": kept, "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
+    return {name: weight for name, weight in said.items() if weight > 0}, report
 
 
 def steps() -> int:
@@ -93,14 +142,18 @@ def ask(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> list[
     retriever, questions = Retriever(bundle), []
     for one, case in zip(seen, cases, strict=True):
         pulled = pull(bundle, one)
-        rows = retriever.retrieve(one, CANDIDATES, pulled=pulled).rows
-        found = signals(bundle, one, rows, pulled)
-        questions.append(Question(found, np.isin(rows, case.relevant), len(case.relevant)))
+        rows = retriever.retrieve(one, CANDIDATES_MIN, pulled=pulled).rows
+        found, new = signals(bundle, one, rows, pulled), np.setdiff1d(case.relevant, one.item_rows)
+        had, relevant = np.isin(rows, one.item_rows), np.isin(rows, case.relevant)
+        questions.append(Question(found, relevant, len(case.relevant), had, len(new)))
     return questions
 
 
-def fit_weights(questions: Sequence[Question]) -> Doubles:
-    """Weights (S,) >= 0 that sum to 1; equal ones where no candidate was ever relevant."""
+def fit_weights(questions: Sequence[Question], places: Sequence[int] | None = None) -> Doubles:
+    """Weights (S,) >= 0 that sum to 1; equal ones where no candidate was ever relevant.
+
+    places: which signals may have one; None means all
+    """
     useful = [question for question in questions if question.relevant.any()]
     if not useful:
         return np.full(len(SIGNALS), 1.0 / len(SIGNALS))
@@ -121,8 +174,9 @@ def fit_weights(questions: Sequence[Question]) -> Doubles:
         slope = ((raised / total[owner]) @ stacked - wanted) / len(useful)
         return value + RIDGE * float(weights @ weights), slope + 2 * RIDGE * weights
 
-    start = np.full(len(SIGNALS), 0.1)
-    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(SIGNALS))
+    bounds = [(0.0, None if places is None or place in places else 0.0) for place in range(len(SIGNALS))]
+    start = np.array([0.0 if high == 0.0 else 0.1 for _, high in bounds])
+    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     weights: Doubles = np.asarray(found.x) / scale
     total = float(weights.sum())
     return weights / total if total > 0 else np.full(len(SIGNALS), 1.0 / len(SIGNALS))
@@ -132,6 +186,8 @@ def mean_ndcg(questions: Sequence[Question], weights: Doubles) -> float:
     """Mean NDCG@10 of ordering the candidates by these weights; what was not retrieved counts as missed."""
     found = []
     for question in questions:
+        if not question.relevant_count:
+            continue
         scores = (question.signals @ weights).astype(np.float32)
         ideal = np.arange(min(question.relevant_count, SIZE))
         gain = ndcg_of_scores(scores, np.flatnonzero(question.relevant), SIZE)
@@ -148,20 +204,6 @@ def choose_repeats(
     allowed = served_ndcg(ranker, bundle, cases, seen, Query(size=SIZE, diversity=0.0, repeats="allow"))
     filtered = served_ndcg(ranker, bundle, cases, seen, Query(size=SIZE, diversity=0.0, repeats="filter"))
     return ("allow" if allowed >= filtered else "filter"), {"allow_ndcg@10": allowed, "filter_ndcg@10": filtered}
-
-
-def choose_dial(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> tuple[float, dict[str, float]]:
-    """The largest default, personal factor included, up to which NDCG_KEPT of relevance-only NDCG stays."""
-    plain = served_ndcg(Ranker(bundle), bundle, cases, seen, Query(size=SIZE, diversity=0.0))
-    curve, kept = {"0": plain}, 0.0
-    for dial in DIALS:
-        turned = with_manifest(bundle, {"diversity_default": dial})
-        found = served_ndcg(Ranker(turned), turned, cases, seen, Query(size=SIZE))
-        curve[f"{dial:g}"] = found
-        if found < NDCG_KEPT * plain:
-            break
-        kept = dial
-    return kept, curve
 
 
 def served_ndcg(ranker: Ranker, bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile], query: Query) -> float:

@@ -9,7 +9,7 @@ from interests.errors import InvalidRequest
 from interests.events import Action
 from ranking.diversify import METHODS
 from ranking.query import SIZE_MAX, Query
-from ranking.recommend import Ranker
+from ranking.recommend import CANDIDATES_MIN, Ranker
 from ranking.retrieve import retrieve
 from ranking.score import relevance
 from ranking.slate import Relaxation, Source
@@ -72,7 +72,7 @@ def test_without_diversity_the_most_relevant_candidates_come_in_order():
     for seed in range(5):
         user = someone(shop, seed)
         slate = Ranker(shop).recommend(user, Query(size=30, diversity=0.0))
-        rows = retrieve(shop, user, 500).rows
+        rows = retrieve(shop, user, CANDIDATES_MIN).rows
         rows = rows[~np.isin(rows, user.blocked_rows)]
         best = rows[np.argsort(-relevance(shop, user, rows), kind="stable")[:30]]
         assert ids(slate) == [shop.item_ids[row] for row in best]

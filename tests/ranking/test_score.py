@@ -7,7 +7,7 @@ import pytest
 
 from interests.bundle import Bundle
 from interests.events import Action
-from ranking.score import SIGNALS, relevance, signals
+from ranking.score import SIGNALS, relevance, signals, weights_for
 from tests.support.tiny_bundle import ITEMS_A_TOPIC, item
 
 COLUMN = {name: place for place, name in enumerate(SIGNALS)}
@@ -50,6 +50,39 @@ def test_every_signal_is_about_one_at_most(bundle, ada):
     assert found.max() <= 1.3
     assert found.min() >= -1.0
     assert found[:, COLUMN["transition"]].max() == found[:, COLUMN["neighbour"]].max() == pytest.approx(1.0)
+
+
+def test_where_what_was_had_is_filtered_the_weights_for_new_items_count(bundle, ada):
+    both = replace(
+        bundle,
+        manifest=bundle.manifest.model_copy(
+            update={"signal_weights": {"repeat": 1.0}, "new_weights": {"popularity": 1.0}, "repeats_default": "allow"}
+        ),
+    )
+    assert weights_for(both, None) == weights_for(both, "allow") == {"repeat": 1.0}
+    assert weights_for(both, "filter") == {"popularity": 1.0}
+    assert weights_for(with_weights(bundle, interest=1.0), "filter") == {"interest": 1.0}
+
+
+def test_what_comes_back_by_itself_counts_for_who_had_it_alone(bundle, person):
+    rates = np.linspace(0.0, 1.0, bundle.manifest.item_count, dtype=np.float32)
+    known = replace(bundle, arrays=replace(bundle.arrays, repeat_rates=rates))
+    user = person([(item(0, 1), Action.PURCHASE), (item(5, 2), Action.PURCHASE)])
+    rebuy = signals(known, user, everything(known))[:, COLUMN["rebuy"]]
+    rows = [known.row_of[item(0, 1)], known.row_of[item(5, 2)]]
+    assert rebuy[rows] == pytest.approx(rates[rows])
+    assert np.count_nonzero(rebuy) == 2
+
+
+def test_an_order_inside_a_basket_changes_nothing(bundle, person):
+    user = person([(item(0, 0), Action.PURCHASE), (item(3, 0), Action.PURCHASE), (item(4, 4), Action.PURCHASE)])
+    same = replace(user, recent_times_ms=np.full(3, user.last_event_ms))
+    other = replace(same, recent_rows=same.recent_rows[::-1].copy())
+    rows = everything(bundle)
+    for name in ("transition", "neighbour"):
+        assert signals(bundle, same, rows)[:, COLUMN[name]] == pytest.approx(
+            signals(bundle, other, rows)[:, COLUMN[name]]
+        )
 
 
 def test_a_cold_user_is_scored_by_recent_popularity(bundle, cold):

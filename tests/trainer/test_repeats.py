@@ -1,0 +1,20 @@
+"""What comes back and what does not."""
+
+import pytest
+
+from tests.trainer.build import events
+from trainer.repeats import repeat_rates
+
+
+def test_milk_comes_back_and_a_film_does_not() -> None:
+    milk = [(user, 0, float(week)) for user in range(30) for week in range(6)]
+    film = [(user, 1, 0.5) for user in range(30)]
+    rates = repeat_rates(events(milk + film, items=3))
+    assert rates[0] > 0.75
+    assert rates[1] < 0.15
+    assert rates[1] < rates[2] < rates[0]  # never seen: as typical
+
+
+def test_twice_in_one_basket_is_no_comeback() -> None:
+    rates = repeat_rates(events([(0, 0, 1.0), (0, 0, 1.0), (1, 1, 1.0)]))
+    assert rates == pytest.approx([0.0, 0.0])
