@@ -13,7 +13,7 @@ in whatever batches it comes. Decay: Ding & Li, "Time weight collaborative filte
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from interests.events import STARS_MAX, Action, Interaction, LogEntry
 from interests.state import Faded, InterestState, Recent, erased
@@ -116,8 +116,9 @@ class _Draft:
     def finish(self) -> InterestState:
         if self._version == self._state.version and self._watermarks == self._state.watermarks:
             return self._state
-        return replace(
-            self._state,
+        # Named one by one, because `replace` costs several times as much, once a state written.
+        return InterestState(
+            user_id=self._state.user_id,
             version=self._version,
             interaction_count=self._interaction_count,
             last_event_ms=self._last_event_ms,
@@ -128,6 +129,7 @@ class _Draft:
             event_id_hashes=tuple(self._event_ids),
             erased=self._erased,
             vectors=None,
+            stored_version=self._state.stored_version,
         )
 
     def _is_first(self, event_id: str) -> bool:
