@@ -28,6 +28,7 @@ from interests.errors import BadRecord, BrokerUnavailable, Fenced, StoreUnavaila
 from interests.events import LogEntry, LogPartition
 from interests.failpoints import failpoint
 from interests.stores.base import InterestStore
+from interests.stores.written import ENTRIES_MAX, WrittenStates
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Pace:
 class Consumer:
     """One reader of a log, with all that it needs handed over. `run` it in one thread.
 
+    cached_entries: how much of the states written last is kept in memory (see WrittenStates)
     held: partitions whose log no longer holds what the store says was read; they wait for an operator
     """
 
@@ -70,6 +72,7 @@ class Consumer:
     sleep_s: Callable[[float], object] = time.sleep
     held: set[LogPartition] = field(default_factory=set)
     archive: Archive | None = None
+    cached_entries: int = ENTRIES_MAX
 
     def __post_init__(self) -> None:
         self._unclaimed: frozenset[LogPartition] = frozenset()
@@ -77,6 +80,7 @@ class Consumer:
         self._absorbed_up_to: dict[LogPartition, int] = {}
         self._retry_at_s = self._look_at_s = float("-inf")
         self._waiting = 0
+        self._written = WrittenStates(self.store, self.cached_entries)
 
     def run(self, running: Callable[[], bool]) -> None:
         """Read while `running()`; what was begun is finished. Raises SourceStuck where only a restart helps."""
@@ -172,7 +176,7 @@ class Consumer:
         skipped = len(entries) - len(fresh)
         if moved:
             encoder = self.encoder if self._waiting <= self.pace.encode_behind else None
-            applied = apply(fresh, moved, self.store, encoder, self.rule, polled_s)
+            applied = apply(fresh, moved, self._written, encoder, self.rule, polled_s)
             self._absorbed_up_to |= moved
             skipped += applied.skipped
             self.metrics.users.inc(len(applied.states))
@@ -211,6 +215,7 @@ class Consumer:
         """Take note of partitions that came and went."""
         if not batch.assigned and not batch.revoked:
             return
+        self._written.clear()
         if batch.revoked:
             failpoint("on_revoke")
         self._unclaimed = (self._unclaimed - batch.revoked) | batch.assigned
@@ -274,6 +279,7 @@ class Consumer:
     def _start_over(self) -> None:
         """Give up the batch; go on from the store's offsets after a pause, and keep polling until then."""
         self.source.pause()
+        self._written.clear()
         self._unclaimed = self.source.assignment()
         self._retry_at_s = self.clock_s() + self.backoff.next_s()
 

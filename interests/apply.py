@@ -14,7 +14,7 @@ from interests.encoder import Encoder
 from interests.events import LogEntry, LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState
-from interests.stores.base import InterestStore, Moments
+from interests.stores.base import Moments, StateWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Applied:
 def apply(
     entries: Sequence[LogEntry],
     next_offsets: Mapping[LogPartition, int],
-    store: InterestStore,
+    store: StateWriter,
     encoder: Encoder | None = None,
     rule: AbsorbRule = DEFAULT_RULE,
     polled_s: float | None = None,

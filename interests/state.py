@@ -3,17 +3,17 @@
 A state is immutable: absorbing makes a new one. What is stored has a layout version, and old layouts are read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
-from plural.v1 import events_pb2, storage_pb2
+from plural.v1 import storage_pb2
 
 from interests.errors import StoreCorrupt
-from interests.events import Action, LogPartition
+from interests.events import ACTIONS, Action, LogPartition
 
 FORMAT = 1
 
@@ -101,18 +101,25 @@ def to_bytes(state: InterestState) -> bytes:
         event_id_hashes=state.event_id_hashes,
         erased=state.erased,
     )
-    for (item_id, action), faded in state.memories.items():
-        stored.memories.item_ids.append(item_id)
-        stored.memories.actions.append(_wire(action))
-        stored.memories.weights.append(faded.weight)
-        stored.memories.as_of_ms.append(faded.as_of_ms)
-    for recent in state.recent:
-        stored.recent.item_ids.append(recent.item_id)
-        stored.recent.actions.append(_wire(recent.action))
-        stored.recent.times_ms.append(recent.time_ms)
-    stored.exposure.item_ids.extend(state.exposure)
-    stored.exposure.weights.extend(faded.weight for faded in state.exposure.values())
-    stored.exposure.as_of_ms.extend(faded.as_of_ms for faded in state.exposure.values())
+    # By column: a field set at once costs a fraction of one appended to.
+    if state.memories:
+        memories = stored.memories
+        item_ids, actions = zip(*state.memories, strict=True)
+        memories.item_ids.extend(item_ids)
+        memories.actions.extend(actions)
+        weights, as_of_ms = zip(*state.memories.values(), strict=True)
+        memories.weights.extend(weights)
+        memories.as_of_ms.extend(as_of_ms)
+    if state.recent:
+        item_ids, actions, times_ms = zip(*state.recent, strict=True)
+        stored.recent.item_ids.extend(item_ids)
+        stored.recent.actions.extend(actions)
+        stored.recent.times_ms.extend(times_ms)
+    stored.exposure.item_ids.extend(state.exposure)  # also where empty, so that stored forms keep their bytes
+    if state.exposure:
+        weights, as_of_ms = zip(*state.exposure.values(), strict=True)
+        stored.exposure.weights.extend(weights)
+        stored.exposure.as_of_ms.extend(as_of_ms)
     for (incarnation, partition), offset in state.watermarks.items():
         stored.watermarks.add(incarnation=incarnation, partition=partition, offset=offset)
     if state.vectors is not None:
@@ -139,27 +146,35 @@ def with_vectors(state: InterestState, vectors: InterestVectors) -> InterestStat
     return replace(state, vectors=vectors)
 
 
+def as_stored(state: InterestState) -> InterestState:
+    """The same state as a reader of the store would find it now."""
+    return InterestState(
+        state.user_id,
+        state.version,
+        state.interaction_count,
+        state.last_event_ms,
+        state.memories,
+        state.recent,
+        state.exposure,
+        state.watermarks,
+        state.event_id_hashes,
+        state.erased,
+        state.vectors,
+        state.version,
+    )
+
+
 def _state(stored: storage_pb2.StoredState) -> InterestState:
     memories, exposure, recent = stored.memories, stored.exposure, stored.recent
+    keys = zip(memories.item_ids, _actions(memories.actions), strict=True)
     return InterestState(
         user_id=stored.user_id,
         version=stored.version,
         interaction_count=stored.interaction_count,
         last_event_ms=stored.last_event_ms,
-        memories={
-            (item_id, Action(action)): Faded(weight, as_of_ms)
-            for item_id, action, weight, as_of_ms in zip(
-                memories.item_ids, memories.actions, memories.weights, memories.as_of_ms, strict=True
-            )
-        },
-        recent=tuple(
-            Recent(item_id, Action(action), time_ms)
-            for item_id, action, time_ms in zip(recent.item_ids, recent.actions, recent.times_ms, strict=True)
-        ),
-        exposure={
-            item_id: Faded(weight, as_of_ms)
-            for item_id, weight, as_of_ms in zip(exposure.item_ids, exposure.weights, exposure.as_of_ms, strict=True)
-        },
+        memories=dict(zip(keys, _faded(memories), strict=True)),
+        recent=tuple(map(Recent._make, zip(recent.item_ids, _actions(recent.actions), recent.times_ms, strict=True))),
+        exposure=dict(zip(exposure.item_ids, _faded(exposure), strict=True)),
         watermarks={LogPartition(mark.incarnation, mark.partition): mark.offset for mark in stored.watermarks},
         event_id_hashes=tuple(stored.event_id_hashes),
         erased=stored.erased,
@@ -168,8 +183,16 @@ def _state(stored: storage_pb2.StoredState) -> InterestState:
     )
 
 
-def _wire(action: Action) -> events_pb2.Action.ValueType:
-    return events_pb2.Action.ValueType(action)
+def _actions(numbers: Iterable[int]) -> list[Action]:
+    """Raises ValueError for a number unknown here. A look-up, because calling the enum costs ten of them."""
+    try:
+        return [ACTIONS[number] for number in numbers]
+    except KeyError as error:
+        raise ValueError(f"action {error} is unknown") from None
+
+
+def _faded(stored: storage_pb2.Memories) -> Iterable[Faded]:
+    return map(Faded._make, zip(stored.weights, stored.as_of_ms, strict=True))
 
 
 def _vectors_to_message(vectors: InterestVectors) -> storage_pb2.CachedVectors:

@@ -49,6 +49,22 @@ class Changes(NamedTuple):
     lost: bool
 
 
+class StateWriter(Protocol):
+    """What one step of a writer needs of a store; see InterestStore."""
+
+    def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
+        """See InterestStore."""
+
+    def put(
+        self,
+        states: Iterable[InterestState],
+        next_offsets: Mapping[LogPartition, int],
+        silent: frozenset[str] = frozenset(),
+        moments: Mapping[str, Moments] = NO_MOMENTS,
+    ) -> None:
+        """See InterestStore."""
+
+
 @runtime_checkable
 class InterestStore(Protocol):
     """Interest states, the offsets they stand at, and the log of who changed.

@@ -493,8 +493,7 @@ def _log_of(partition: LogPartition) -> list[LogEntry]:
     entries = random_log(seed=partition.partition, length=60, partition=partition)
     names = {entry.user_id: f"{entry.user_id} of {partition.partition}" for entry in entries}
     return [
-        replace(
-            entry,
+        entry._replace(
             user_id=names[entry.user_id],
             interaction=entry.interaction and replace(entry.interaction, user_id=names[entry.user_id]),
         )
