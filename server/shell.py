@@ -5,6 +5,7 @@ bytes it is and a request that is not one gets a status that says so.
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -16,6 +17,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from server.errors import CallTooLong, to_failure
 from server.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Unary = Callable[[bytes], Awaitable[bytes]]
@@ -95,7 +98,13 @@ class Shell:
                 try:
                     async with aclosing(call(data, context.peer())) as bodies:
                         async for body in bodies:
-                            await context.write(body)
+                            try:
+                                await context.write(body)
+                            except Exception as error:
+                                # gRPC's own error, which has no public class: there is nobody left to write to.
+                                running.code = grpc.StatusCode.CANCELLED
+                                log.debug("a stream's client has gone", extra={"method": name, "reason": repr(error)})
+                                return
                 except Exception as error:
                     await running.abort(context, error)
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from plural.v1 import interests_pb2, recommendations_pb2
+from plural.v1 import catalogue_pb2, interests_pb2, recommendations_pb2
 
 from server.parts import running
 from tests.support.certificates import Signed, authority, signed_by
@@ -25,6 +25,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "RecordInteractions": {"interactions": [event("ada", "t0-00")]},
     "GetInterests": {"user_id": "ada"},
     "ForgetUser": {"user_id": "ada"},
+    "UpsertItems": {"items": [catalogue_pb2.CatalogueItem(item_id="t0-00", available=False)]},
+    "ReloadBundle": {},
 }
 
 
@@ -39,8 +41,7 @@ async def secure(port: int, ca: Signed, ours: Signed | None = None) -> AsyncIter
 
 async def code_of(client: Client, method: str, metadata: Any = None) -> grpc.StatusCode:
     """The status of one good call."""
-    call = getattr(client.interests, method, None) or getattr(client.recommendations, method)
-    started = call(REQUESTS[method](**GOOD[method]), metadata=metadata, timeout=10)
+    started = client.method(method)(REQUESTS[method](**GOOD[method]), metadata=metadata, timeout=10)
     try:
         await (read(started) if hasattr(started, "read") else started)
     except grpc.aio.AioRpcError as error:
@@ -78,7 +79,7 @@ async def test_mutual_tls_serves_only_certificates_of_its_authority(tmp_path: Pa
 async def test_a_token_is_asked_for_by_every_method(tmp_path: Path, method: str) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(f"# ours\n\nanother-token-of-ours\n{TOKEN}\n")
-    async with serving(tmp_path, tokens_file=tokens) as client:
+    async with serving(tmp_path, tokens_file=tokens, admin=True) as client:
         for metadata, wanted in (
             (None, grpc.StatusCode.UNAUTHENTICATED),
             ([("authorization", TOKEN)], grpc.StatusCode.UNAUTHENTICATED),

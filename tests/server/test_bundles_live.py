@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
-from plural.v1 import admin_pb2, admin_pb2_grpc, recommendations_pb2
+from plural.v1 import admin_pb2, recommendations_pb2
 
 from interests import bundle as bundles
 from interests.state import InterestState
@@ -52,7 +52,7 @@ def directory(tmp_path: Path) -> Directory:
 @asynccontextmanager
 async def administered(tmp_path: Path, directory: Directory, **changes: Any) -> AsyncIterator[tuple[Client, Any]]:
     async with serving(tmp_path, bundle=directory.path, admin=True, **changes) as client:
-        yield client, admin_pb2_grpc.AdminServiceStub(client.channel)
+        yield client, client.admin
 
 
 async def version(client: Client) -> str:
@@ -118,9 +118,8 @@ async def test_followers_are_pushed_a_slate_of_the_new_bundle(tmp_path: Path, di
 
 async def test_nobody_administers_a_server_that_does_not_offer_it(tmp_path: Path, directory: Directory) -> None:
     async with serving(tmp_path, bundle=directory.path) as client:
-        admin: Any = admin_pb2_grpc.AdminServiceStub(client.channel)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await admin.ReloadBundle(admin_pb2.ReloadBundleRequest())
+            await client.admin.ReloadBundle(admin_pb2.ReloadBundleRequest())
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from plural.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendations_pb2
+from plural.v1 import catalogue_pb2, recommendations_pb2
 
 from interests import bundle as bundles
 from interests.bundle import Bundle
@@ -46,8 +46,8 @@ def said(item_id: str, **fields: Any) -> catalogue_pb2.CatalogueItem:
 
 
 async def upsert(client: Client, *items: catalogue_pb2.CatalogueItem) -> catalogue_pb2.UpsertItemsResponse:
-    stub = catalogue_pb2_grpc.CatalogueServiceStub(client.channel)
-    answer: catalogue_pb2.UpsertItemsResponse = await stub.UpsertItems(catalogue_pb2.UpsertItemsRequest(items=items))
+    request = catalogue_pb2.UpsertItemsRequest(items=items)
+    answer: catalogue_pb2.UpsertItemsResponse = await client.catalogue.UpsertItems(request)
     return answer
 
 

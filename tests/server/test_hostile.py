@@ -13,11 +13,12 @@ import pytest
 from plural.v1 import recommendations_pb2
 
 from server.parts import running
-from tests.support.server import REQUESTS, Client, connect, settings
+from tests.support.server import REQUESTS, SERVICES, Client, connect, settings
 
 SEED = 20_261_124
-INTERESTS = ("RecordInteractions", "GetInterests", "ForgetUser")
-METHODS = {method: "InterestService" if method in INTERESTS else "RecommendationService" for method in REQUESTS}
+METHODS = [method for method in REQUESTS if method not in ("ReloadBundle", "RollbackBundle")]
+"""Those that a server offers unasked."""
+SILENT = 1_000
 GREETINGS = (
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand then no frame",
@@ -45,7 +46,7 @@ async def well_behaved(client: Client) -> AsyncIterator[None]:
 
 async def raw_code(channel: Any, method: str, data: bytes, metadata: Any = None) -> grpc.StatusCode:
     """The status that bytes get."""
-    path = f"/plural.v1.{METHODS[method]}/{method}"
+    path = f"/{SERVICES[method]}/{method}"
     call = channel.unary_stream(path)(data, metadata=metadata, timeout=10)
     try:
         message = await call.read()
@@ -77,7 +78,7 @@ async def test_what_is_too_large_is_refused_before_it_is_read(tmp_path: Path) ->
 
 async def test_silent_connections_and_those_that_speak_no_http2_are_hung_up_on(tmp_path: Path) -> None:
     async with running(settings(tmp_path)) as port, connect(port) as good, well_behaved(good):
-        greetings = (*GREETINGS, *[b""] * 50)
+        greetings = (*GREETINGS, *[b""] * SILENT)
         await asyncio.wait_for(asyncio.gather(*(_greet(port, greeting) for greeting in greetings)), 10)
 
 

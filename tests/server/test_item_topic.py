@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from kafka import KafkaProducer
-from plural.v1 import catalogue_pb2, catalogue_pb2_grpc, recommendations_pb2
+from plural.v1 import catalogue_pb2, recommendations_pb2
 
 from tests.support.kafka_broker import Broker, create_topic
 from tests.support.server import Client, follow, read, serving, until
@@ -33,8 +33,7 @@ def items(kafka: Broker) -> str:
 
 async def upsert(client: Client, item_id: str, **fields: Any) -> catalogue_pb2.UpsertItemsResponse:
     request = catalogue_pb2.UpsertItemsRequest(items=[catalogue_pb2.CatalogueItem(item_id=item_id, **fields)])
-    stub: Any = catalogue_pb2_grpc.CatalogueServiceStub(client.channel)
-    answer: catalogue_pb2.UpsertItemsResponse = await stub.UpsertItems(request)
+    answer: catalogue_pb2.UpsertItemsResponse = await client.catalogue.UpsertItems(request)
     return answer
 
 

@@ -16,6 +16,10 @@ from google.rpc import error_details_pb2  # type: ignore[import-untyped]
 from grpc_health.v1 import health_pb2_grpc
 from grpc_status import rpc_status
 from plural.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    catalogue_pb2,
+    catalogue_pb2_grpc,
     events_pb2,
     interests_pb2,
     interests_pb2_grpc,
@@ -46,16 +50,29 @@ REQUESTS = {
     "RecordInteractions": interests_pb2.RecordInteractionsRequest,
     "GetInterests": interests_pb2.GetInterestsRequest,
     "ForgetUser": interests_pb2.ForgetUserRequest,
+    "UpsertItems": catalogue_pb2.UpsertItemsRequest,
+    "ReloadBundle": admin_pb2.ReloadBundleRequest,
+    "RollbackBundle": admin_pb2.RollbackBundleRequest,
 }
 """The request of each method."""
 
+SERVICES = {method: kind.DESCRIPTOR.file.services_by_name.values()[0].full_name for method, kind in REQUESTS.items()}
+"""The service that each method belongs to, by its full name."""
+
 
 class Client(NamedTuple):
-    """Both services of one server."""
+    """The services of one server."""
 
     channel: grpc.aio.Channel
     recommendations: Any
     interests: Any
+    catalogue: Any
+    admin: Any
+
+    def method(self, name: str) -> Any:
+        """One method of whichever service has it."""
+        stubs = (self.recommendations, self.interests, self.catalogue, self.admin)
+        return next(getattr(stub, name) for stub in stubs if hasattr(stub, name))
 
 
 def settings(directory: Path, **changes: Any) -> ServerSettings:
@@ -93,9 +110,14 @@ async def connect(port: int, options: Sequence[tuple[str, Any]] = ()) -> AsyncIt
 
 
 def client_of(channel: grpc.aio.Channel) -> Client:
-    """Both services over a channel."""
-    recommendations = recommendations_pb2_grpc.RecommendationServiceStub(channel)
-    return Client(channel, recommendations, interests_pb2_grpc.InterestServiceStub(channel))
+    """The services over a channel."""
+    return Client(
+        channel,
+        recommendations_pb2_grpc.RecommendationServiceStub(channel),
+        interests_pb2_grpc.InterestServiceStub(channel),
+        catalogue_pb2_grpc.CatalogueServiceStub(channel),
+        admin_pb2_grpc.AdminServiceStub(channel),
+    )
 
 
 def event(user_id: str, item_id: str, action: str = "CLICK", **fields: Any) -> events_pb2.Interaction:
