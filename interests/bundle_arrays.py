@@ -35,7 +35,8 @@ class BundleArrays:
     topic_shares (T,) float32              each topic's share of recent interactions, sums to 1
     item_ids, item_titles, topic_names     string tables: (bytes uint8, offsets int64 of length count + 1)
     content_ids (n, c) int32               features of what the catalogue says of the item, -1 padded; c 0: none known
-    content_weights (n, c) float32         how strongly, >= 0, unit rows or zeros
+    content_weights (n, c) float32         how strongly, >= 0
+    content_vectors (n, d) float32         encoded texts; d 0: none. With content_weights unit rows, or zeros
     repeat_rates (n,) float32              how likely who had the item is to turn to it again, in [0, 1]
 
     OPTIONAL ones may be missing in a directory written before they were known.
@@ -63,6 +64,7 @@ class BundleArrays:
     topic_names_offsets: npt.NDArray[np.int64]
     content_ids: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int32))
     content_weights: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    content_vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     repeat_rates: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
@@ -71,11 +73,13 @@ class BundleArrays:
             n = len(self.item_vectors)
             object.__setattr__(self, "content_ids", np.zeros((n, 0), dtype=np.int32))
             object.__setattr__(self, "content_weights", np.zeros((n, 0), dtype=np.float32))
+        if self.content_vectors.shape == (0, 0):
+            object.__setattr__(self, "content_vectors", np.zeros((len(self.item_vectors), 0), dtype=np.float32))
         if self.repeat_rates.shape == (0,):
             object.__setattr__(self, "repeat_rates", np.zeros(len(self.item_vectors), dtype=np.float32))
 
 
-OPTIONAL = ("content_ids", "content_weights", "repeat_rates")
+OPTIONAL = ("content_ids", "content_weights", "content_vectors", "repeat_rates")
 
 
 def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
@@ -103,6 +107,7 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
         "repeat_rates": ((n,), "f4"),
         "content_ids": ((n, arrays.content_ids.shape[-1]), "i4"),
         "content_weights": ((n, arrays.content_ids.shape[-1]), "f4"),
+        "content_vectors": ((n, arrays.content_vectors.shape[-1]), "f4"),
     }
     for name, (shape, kind) in shapes.items():
         array = getattr(arrays, name)

