@@ -23,6 +23,7 @@ from ranking.fatigue import tired
 from ranking.filter import allow, permitted
 from ranking.identity import slate_id
 from ranking.nearest import nearest_interests
+from ranking.pool import pool
 from ranking.pull import Pull, pull
 from ranking.query import Query
 from ranking.rerank import offered
@@ -128,7 +129,7 @@ class Ranker:
     ) -> Chosen:
         found = self._retriever.retrieve(profile, _candidate_count(size), allowed, pulled)
         scores = tired(profile, found.rows, relevance(self._bundle, profile, found.rows, pulled, weights))
-        best = np.sort(top(scores, min(_pool_size(size), len(scores))))
+        best = pool(scores, mixes_of(self._bundle, found.rows), aim.mix, _pool_size(size))
         found, scores = found.take(best), scores[best]
         picks = self._diversify(found.rows, scores, dial, aim, size)
         rows = found.rows[picks]
