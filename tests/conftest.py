@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import kafka_broker
 from tests.support.kafka_broker import Broker
+
+# How long an example takes says something of the machine, and speed belongs to bench/.
+settings.register_profile("plural", deadline=None)
+settings.load_profile("plural")
 
 
 @pytest.fixture(scope="session")
