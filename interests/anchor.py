@@ -5,7 +5,8 @@
 
 A burst (a gift bought, a child on the tablet) is young, so it hardly moves the anchor; what goes on for weeks ripens
 and does. What was taken from what we chose to show says less of a person than what they came for, and would let the
-system learn its own narrowing. A history of one evening is all of one age: there ripeness changes nothing.
+system learn its own narrowing; what outlasts the showing counts in full. A history of one evening is all of one age:
+there ripeness changes nothing.
 
 The latest events have times of their own in a state. What a sum holds beyond them is older than all of them.
 """
@@ -22,6 +23,7 @@ Rows = npt.NDArray[np.int32]
 RIPE_AT_ONCE = 0.05
 RIPE_HALF_LIFE_DAYS = 28.0
 PROMPTED = 0.15
+SHOWN_MIN = 0.02  # faded impressions: after two and a half weeks nobody chooses something because it was shown
 
 
 def anchor_weights(
@@ -31,11 +33,13 @@ def anchor_weights(
     recent_ages_days: npt.NDArray[np.float64],
     recent_actions: Rows,
     shown_rows: Rows,
+    shown_weights: Floats,
     rule: AbsorbRule = DEFAULT_RULE,
 ) -> Floats:
     """Anchor weights (m,) of the items had.
 
-    rows, weights (m,): items had and their faded sums, > 0; recent_* (r,): latest events; shown_rows: lately shown
+    rows, weights (m,): items had and their faded sums, > 0; recent_* (r,): latest events; shown_* (e,): items shown and
+    their faded counts
     """
     if not len(rows) or not len(recent_rows):
         return weights
@@ -46,7 +50,7 @@ def anchor_weights(
     at, ages = at[known], recent_ages_days[known]
     strengths, half_lives = _by_action(rule)
     faded = strengths[recent_actions[known]] * np.exp2(-ages / half_lives[recent_actions[known]])
-    prompted = np.where(np.isin(recent_rows[known], shown_rows), PROMPTED, 1.0)
+    prompted = np.where(np.isin(recent_rows[known], shown_rows[shown_weights > SHOWN_MIN]), PROMPTED, 1.0)
     counted = np.bincount(at, weights=faded, minlength=len(rows))
     # An event that counted less than its action's strength (three stars) takes no more than its item's sum.
     scale = np.minimum(1.0, weights / np.maximum(counted, 1e-12))

@@ -78,7 +78,8 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
     recent_rows, recent_times_ms, recent_actions = recent_items(state, bundle)
     ages_days = np.maximum(state.last_event_ms - recent_times_ms, 0) / MS_PER_DAY
     exposure_rows, exposure_weights = _exposure(state, bundle, rule)
-    lasting = anchor_weights(item_rows, item_weights, recent_rows, ages_days, recent_actions, exposure_rows, rule)
+    recent = (recent_rows, ages_days, recent_actions)
+    lasting = anchor_weights(item_rows, item_weights, *recent, exposure_rows, exposure_weights, rule)
     anchor = mix(bundle, item_rows, lasting)
     total = float(item_weights.sum())
     return Profile(
