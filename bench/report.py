@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,11 +22,15 @@ class Row:
     spread: str = ""
 
 
-def arguments(description: str | None, rounds: int = 3) -> argparse.Namespace:
-    """The flags of a benchmark: --json FILE, --rounds N."""
+def arguments(
+    description: str | None, rounds: int = 3, more: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.Namespace:
+    """The flags of a benchmark: --json FILE, --rounds N, and what `more` adds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--rounds", type=int, default=rounds, help="interleaved rounds; medians are reported")
+    if more:
+        more(parser)
     return parser.parse_args()
 
 

@@ -77,8 +77,7 @@ class Slates:
 
     def body(self, slate: Slate, user_id: str) -> bytes:
         """A slate in field 1 of its message."""
-        message = slate_message(slate, user_id, self._catalogue.prices)
-        return recommendations_pb2.RecommendResponse(slate=message).SerializeToString()
+        return body_of(slate, user_id, self._catalogue.prices)
 
     def drop(self, user_id: str) -> None:
         """Let go of everything made for a user who has moved on, or was erased."""
@@ -101,3 +100,9 @@ class Slates:
         self._cache.put(user_id, view.state.version, view.serving.bundle.version, query, made)
         self._metrics.cache_bytes.set(self._cache.bytes)
         return made
+
+
+def body_of(slate: Slate, user_id: str, prices: Mapping[str, float]) -> bytes:
+    """A slate in field 1 of its message. prices: by item id, of those that have one"""
+    message = slate_message(slate, user_id, prices)
+    return recommendations_pb2.RecommendResponse(slate=message).SerializeToString()
