@@ -3,7 +3,7 @@ RUNTIME ?= cpu  # or gpu: which ONNX Runtime to install
 BIN := .venv/bin
 STUBS_OUT := protos
 
-.PHONY: help demo serve demo-kafka test lint bench stubs proto-image format clean
+.PHONY: help demo serve demo-kafka test soak lint bench stubs proto-image format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s '	'
@@ -19,6 +19,9 @@ demo-kafka: .venv/.run  ## the same over a real Apache Kafka (needs Java 17 and 
 
 test: .venv/.dev lint  ## lint, types, and every test against real brokers and stores
 	$(BIN)/python -m pytest
+
+soak: .venv/.dev  ## the reliability tests at length, an hour or more; what they saw goes to docs/soak.md
+	PLURAL_SOAK=docs/soak.md $(BIN)/python -m pytest tests/reliability tests/end_to_end/test_archive_to_training.py --timeout 7200
 
 lint: .venv/.dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .

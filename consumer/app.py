@@ -26,7 +26,7 @@ from consumer.watchdog import SourceStuck, Watchdog
 from interests.absorb import DEFAULT_RULE
 from interests.errors import BundleRejected, HistoryRejected, PluralError, SettingsRejected, StoreUnavailable
 from interests.runtime import check_onnxruntime, configure_logs, rejected
-from interests.stores import open_store
+from interests.stores import make_current, open_store
 
 if TYPE_CHECKING:
     from interests.encoder import Encoder
@@ -45,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings = read_settings(argv)
         configure_logs(settings.log_level, settings.log_format)
         stop = _stop_on_signals()
-        if settings.merge_archive is not None:
+        if settings.make_current is not None:
+            make_current(settings.store, settings.make_current)
+            sys.stdout.write(f"{settings.make_current} is current from the next opening on\n")
+        elif settings.merge_archive is not None:
             merge_archive(settings.merge_archive)
         elif settings.from_file is not None:
             consume_file(settings, stop)

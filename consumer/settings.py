@@ -32,6 +32,10 @@ class ConsumerSettings(BaseSettings):
 
       plural-consume --merge-archive data/archive
 
+    or names the generation of a store that readers shall open (see ?generation=), and ends:
+
+      plural-consume --store lmdb:data/interests --make-current two
+
     Every flag can also be set in the environment: --batch-records is PLURAL_BATCH_RECORDS.
     """
 
@@ -70,6 +74,9 @@ class ConsumerSettings(BaseSettings):
         300.0, gt=0, description="how old a record gets before it is in a file; the topic must keep records for longer"
     )
     merge_archive: Path | None = Field(None, description="tidy this archive and end")
+    make_current: str | None = Field(
+        None, description="let ?generation=current of the store mean this generation from now on, and end"
+    )
     batch_records: int = Field(1000, ge=1, le=10_000, description="at most so many records a durable write")
     catch_up_records: int = Field(
         4000, ge=1, le=100_000, description="the same while more records wait than --batch-records"
@@ -128,6 +135,11 @@ class ConsumerSettings(BaseSettings):
 
     def check(self) -> None:
         """Raise SettingsRejected where flags contradict each other, naming them."""
+        if self.make_current is not None:
+            given = self.model_fields_set - {"make_current", "store", "log_level", "log_format"}
+            if given & {"brokers", "from_file", "archive", "merge_archive"}:
+                raise SettingsRejected("--make-current reads no log: give --store with it, no more")
+            return
         if self.merge_archive is not None:
             given = self.model_fields_set - {"merge_archive", "log_level", "log_format"}
             if given & {"brokers", "from_file", "archive"}:

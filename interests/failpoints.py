@@ -10,7 +10,7 @@ import signal
 NAMES = (
     *("before_put", "in_transaction", "after_put"),
     *("on_assign", "on_revoke", "after_dead_letter"),
-    *("in_archive", "after_archive"),
+    *("in_archive", "after_archive", "before_switch"),
 )
 
 _name, _, _count = os.environ.get("PLURAL_FAILPOINT", "").partition(":")

@@ -4,20 +4,22 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from interests.errors import SettingsRejected
+from interests.stores import generations
 from interests.stores.base import InterestStore
 from interests.stores.environment import GIB
 from interests.stores.lmdb import MAP_BYTES, LmdbStore
 from interests.stores.memory import MemoryStore
 from interests.stores.redis import RedisStore
-from interests.stores.redis_client import SHARDS_MAX, without_credentials
+from interests.stores.redis_client import SHARDS_MAX, RedisClient, without_credentials
 
 POSSIBLE = (
     "memory: (lost with the process), lmdb:PATH[?map_gib=N], redis://HOST:PORT/DB[?shards=N], rediss://... (TLS), "
-    "or redis+cluster://HOST:PORT[?shards=N]"
+    "or redis+cluster://HOST:PORT[?shards=N]; with ?generation=NAME for another generation of the same store"
 )
 MAP_GIB_MAX = 65_536
+REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 
-__all__ = ["open_store", "without_credentials"]
+__all__ = ["make_current", "open_store", "without_credentials"]
 
 
 def open_store(url: str, *, read_only: bool = False) -> InterestStore:
@@ -25,21 +27,55 @@ def open_store(url: str, *, read_only: bool = False) -> InterestStore:
 
     read_only: this handle never writes; a store that is not there yet is made empty, so that readers may start first
     """
-    scheme, _, rest = url.partition(":")
-    place, _, query = rest.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    if scheme == "memory" and not rest:
+    scheme, place, options = _parts(url)
+    if scheme == "memory" and not place and not options:
         return MemoryStore()
+    generation = generations.named(url, options)
     if scheme == "lmdb" and place:
         map_gib = _number(url, options, "map_gib", MAP_GIB_MAX)
         if not options:
             map_bytes = map_gib * GIB if map_gib else MAP_BYTES
-            return LmdbStore(Path(place), read_only=read_only, map_bytes=map_bytes)
-    if scheme in ("redis", "rediss", "redis+cluster", "rediss+cluster") and place.removeprefix("//"):
+            path = generations.directory_of(Path(place), generation)
+            return LmdbStore(path, read_only=read_only, map_bytes=map_bytes)
+    if scheme in REDIS_SCHEMES and place.removeprefix("//"):
         shards = _number(url, options, "shards", SHARDS_MAX)
         address = f"{scheme}:{place}" + (f"?{urlencode(options)}" if options else "")
-        return RedisStore(address, shards=shards, read_only=read_only)
+        return RedisStore(address, shards=shards, read_only=read_only, generation=generation)
     raise SettingsRejected(f"store URL {without_credentials(url)!r}: give {POSSIBLE}")
+
+
+def make_current(url: str, name: str) -> None:
+    """Let `?generation=current` mean the generation `name` of the store at `url`, from the next opening on.
+
+    Raises SettingsRejected for what is no name or has not a single state, and StoreUnavailable.
+    """
+    scheme, place, options = _parts(url)
+    if generations.named(url, {generations.OPTION: name}) in (generations.CURRENT, generations.FIRST):
+        raise SettingsRejected(f"generation {name!r}: give the name of the one that shall be read, as it was filled")
+    if generations.OPTION in options or scheme == "memory":
+        raise SettingsRejected(f"store URL {without_credentials(url)!r}: give the store's own, without a generation")
+    store = open_store(f"{url}{'&' if options else '?'}{generations.OPTION}={name}", read_only=True)
+    try:
+        count = store.count()
+    finally:
+        store.close()
+    if not count:
+        raise SettingsRejected(f"generation {name!r} has no state, so reading it would forget everybody; fill it first")
+    if scheme == "lmdb":
+        generations.FilePointer(Path(place)).write(name)
+        return
+    client = RedisClient(f"{scheme}:{place}", None)
+    try:
+        generations.RedisPointer(client).write(name)
+    finally:
+        client.close()
+
+
+def _parts(url: str) -> tuple[str, str, dict[str, str]]:
+    """(scheme, place, options) of a store URL."""
+    scheme, _, rest = url.partition(":")
+    place, _, query = rest.partition("?")
+    return scheme, place, dict(parse_qsl(query, keep_blank_values=True))
 
 
 def _number(url: str, options: dict[str, str], name: str, most: int) -> int | None:

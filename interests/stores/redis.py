@@ -19,7 +19,7 @@ from interests.errors import StoreError
 from interests.events import LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState, erased
-from interests.stores import fence, record
+from interests.stores import fence, generations, record
 from interests.stores.base import NO_MOMENTS, Changes, Cursor, Moments
 from interests.stores.redis_client import RedisClient
 from interests.stores.redis_shards import Moved, Shards, Step
@@ -34,14 +34,26 @@ class RedisStore:
     embedded = False
 
     def __init__(
-        self, url: str, *, shards: int | None = None, read_only: bool = False, changes_max: int = CHANGES_MAX
+        self,
+        url: str,
+        *,
+        shards: int | None = None,
+        read_only: bool = False,
+        changes_max: int = CHANGES_MAX,
+        generation: str = generations.FIRST,
     ) -> None:
         """Connect. Raises SettingsRejected, or StoreUnavailable.
 
         shards: of a new store; one that is there already keeps its number, and another one asked for is refused
         changes_max: how many changes are remembered, over all shards
+        generation: see generations.py
         """
-        self._client = RedisClient(url, shards)
+
+        def namespace(client: RedisClient) -> str:
+            is_current = generation == generations.CURRENT
+            return generations.namespace_of(generations.RedisPointer(client).read() if is_current else generation)
+
+        self._client = RedisClient(url, shards, namespace)
         self._shards = Shards(self._client, max(1, changes_max // self._client.shards))
         self._read_only = read_only
         self._claims: dict[LogPartition, fence.Positions] = {}

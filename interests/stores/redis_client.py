@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from redis.retry import Retry
 from interests.errors import SettingsRejected, StoreError, StoreUnavailable
 
 FORMAT = 1
+NAMESPACE = "plural"
 SHARDS_DEFAULT = 16
 SHARDS_MAX = 1024
 VERSION_MIN = 6
@@ -32,10 +33,11 @@ log = logging.getLogger(__name__)
 class RedisClient:
     """One server or cluster. `reads` tries again once when a connection breaks, `writes` never does."""
 
-    def __init__(self, url: str, shards: int | None) -> None:
+    def __init__(self, url: str, shards: int | None, namespace: Callable[["RedisClient"], str] | None = None) -> None:
         """Connects and checks. Raises SettingsRejected for what cannot work, StoreUnavailable for a server away.
 
         shards: how many the store must have; None takes what it has, or 16 for a new one
+        namespace: says, asking this client, what all keys of the store begin with
         """
         self.address = without_credentials(url)
         self._is_open = False
@@ -45,6 +47,7 @@ class RedisClient:
             self.writes = self._connect(url, Retry(NoBackoff(), 0))
             for info in self._infos():
                 check_server(self.address, info)
+            self.namespace = namespace(self) if namespace else NAMESPACE
             self.shards = self._agree_on_shards(shards)
             self._is_open = True
         except (ValueError, TypeError) as error:  # the client's words for a wrong port or an unknown option
@@ -89,9 +92,9 @@ class RedisClient:
     def _agree_on_shards(self, wanted: int | None) -> int:
         """The number of shards is written once: users found by it would be lost under any other."""
         with self.errors():
-            self.writes.hsetnx("plural:meta", "format", FORMAT)
-            self.writes.hsetnx("plural:meta", "shards", wanted or SHARDS_DEFAULT)
-            meta = self.reads.hgetall("plural:meta")
+            self.writes.hsetnx(f"{self.namespace}:meta", "format", FORMAT)
+            self.writes.hsetnx(f"{self.namespace}:meta", "shards", wanted or SHARDS_DEFAULT)
+            meta = self.reads.hgetall(f"{self.namespace}:meta")
         found, layout = int(meta[b"shards"]), int(meta[b"format"])
         if layout != FORMAT:
             raise StoreError(f"store {self.address}: has layout {layout}, this program reads {FORMAT}")

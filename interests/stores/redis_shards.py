@@ -5,8 +5,9 @@
     {plural:NN}:changes      stream of who changed
     {plural:NN}:log          hash: newest and last trimmed id of the stream, number of users
 
-One hash tag a shard, so that its keys live in one place and one script may write them together. Stream ids are taken
-as one integer each, `milliseconds * 2^64 + number`.
+`plural` is followed by `.NAME` in a generation that has one (see generations.py). One hash tag a shard, so that its
+keys live in one place and one script may write them together. Stream ids are taken as one integer each,
+`milliseconds * 2^64 + number`.
 """
 
 import hashlib
@@ -177,7 +178,7 @@ class Shards:
         return (len(keys), *keys, *arguments)
 
     def _key(self, shard: int, name: str) -> str:
-        return f"{{plural:{shard:02d}}}:{name}"
+        return f"{{{self._client.namespace}:{shard:02d}}}:{name}"
 
     def _state_key(self, user_id: str) -> str:
         return self._key(self.of(user_id), f"state:{user_id}")

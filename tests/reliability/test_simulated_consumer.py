@@ -1,5 +1,6 @@
 """The consumer's loop in a world that fails at random, against a replay of the same log."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -11,11 +12,19 @@ from interests.state import InterestState
 from interests.stores.base import NO_MOMENTS, Moments
 from interests.stores.memory import MemoryStore
 from tests.support.simulation import World
+from tests.support.soak import Seen, at_length
 
-SEEDS = range(120)
+SEEDS = range(at_length(120, 10_000))
+SEEDS_TO_FIND_A_BUG = range(300)
 
 
-def test_whatever_fails_the_states_equal_a_replay_of_the_log():
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)  # thousands of planned failures, each with its warning
+
+
+@pytest.mark.promise("R21")
+def test_whatever_fails_the_states_equal_a_replay_of_the_log(seen: Seen):
     crashes = 0
     for seed in SEEDS:
         world = World(seed)
@@ -23,6 +32,7 @@ def test_whatever_fails_the_states_equal_a_replay_of_the_log():
         assert not wrong, f"seed {seed}: {wrong}"
         crashes += world.crashes
     assert crashes > len(SEEDS)
+    seen(seeds=len(SEEDS), crashes=crashes, violations=0)
 
 
 class WithoutWatermarks(MemoryStore):
@@ -79,6 +89,9 @@ class NeverGoesBack(Consumer):
     ],
     ids=["no watermarks", "no fences", "offsets apart from states", "no seek after a failure"],
 )
-def test_a_planted_bug_is_found(parts):
-    found = [seed for seed in range(60) if World(seed, **(parts | {"store": parts["store"]()})).violations()]
-    assert found, "the simulation would not notice this bug"
+@pytest.mark.promise("R21")
+def test_a_planted_bug_is_found(parts, seen: Seen):
+    found = (seed for seed in SEEDS_TO_FIND_A_BUG if World(seed, **(parts | {"store": parts["store"]()})).violations())
+    first = next(found, None)
+    assert first is not None, "the simulation would not notice this bug"
+    seen(found_by_seed=first)

@@ -7,15 +7,21 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import polars as pl
+
 from consumer.archive import Archive
+from consumer.archive_files import ArchiveDirectory
+from consumer.archive_merge import merge
 from consumer.dead_letters import MemoryDeadLetters
 from consumer.loop import Consumer, Pace
+from consumer.sources.base import Record
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.stores import open_store
 from interests.stores.base import InterestStore
-from tests.support.records import fill
+from tests.support.records import entries_and_bad, fill
 
 ROOT = Path(__file__).parents[2]
 BATCH = 17
@@ -43,6 +49,24 @@ def read_all(log: MemoryLog, store: InterestStore, archive: Archive) -> Consumer
     ends = {p: len(log.records[p.partition]) for p in log.partitions()}
     consumer.run(lambda: consumer.source.positions() != ends)
     return consumer
+
+
+def archived_places(directory: Path) -> list[tuple[str, int]]:
+    """The places of all rows in an archive's files, in order, each as often as it stands there after a merge."""
+    merge(directory, lambda _: None)
+    frames = [pl.read_parquet(file.path) for file in ArchiveDirectory(directory).files()]
+    return sorted(row for frame in frames for row in frame.select("log", "log_offset").iter_rows())
+
+
+def places_of(records: Iterable[Record]) -> list[tuple[str, int]]:
+    """Where the entries among these records stand that an archive must hold: not those of users erased later."""
+    entries, _ = entries_and_bad(records)
+    erased = {(e.user_id, e.partition): e.offset for e in entries if e.interaction is None}
+    return sorted(
+        (f"{e.partition.incarnation}/{e.partition.partition}", e.offset)
+        for e in entries
+        if e.interaction is None or e.offset >= erased.get((e.user_id, e.partition), 0)
+    )
 
 
 def run(directory: Path, url: str, seed: int, count: int, failpoint: str = "") -> int:
