@@ -6,7 +6,7 @@ import numpy.typing as npt
 from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.chosen import Chosen
-from ranking.explain import Explainer
+from ranking.reasons import Reasons
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target
 from ranking.topics import calibration_kl, main_topics, mix_of, mixes_of
@@ -44,7 +44,8 @@ def compose(
 
 def slate_items(bundle: Bundle, profile: Profile | None, chosen: Chosen) -> tuple[SlateItem, ...]:
     """Each item with its topic and its causes; without a profile there is nobody whose doing it could be."""
-    explainer = Explainer(bundle, profile) if profile and not profile.is_cold else None
+    reasons = Reasons(bundle, profile) if profile else None
+    causes = [tuple(map(reasons.cause, rows)) for rows in reasons.of(chosen)] if reasons else [()] * len(chosen)
     topics = main_topics(mixes_of(bundle, chosen.rows)).tolist()
     return tuple(
         SlateItem(
@@ -53,15 +54,15 @@ def slate_items(bundle: Bundle, profile: Profile | None, chosen: Chosen) -> tupl
             source=Source(source),
             interest=interest if interest >= 0 else None,
             topic=bundle.topic_names[topic] if topic >= 0 else "",
-            causes=explainer.causes(row, Source(source), interest) if explainer and row >= 0 else (),
+            causes=why,
         )
-        for item_id, row, score, source, interest, topic in zip(
+        for item_id, score, source, interest, topic, why in zip(
             chosen.item_ids,
-            chosen.rows.tolist(),
             chosen.scores.tolist(),
             chosen.sources.tolist(),
             chosen.interests.tolist(),
             topics,
+            causes,
             strict=True,
         )
     )

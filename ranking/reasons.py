@@ -1,0 +1,102 @@
+"""Which earlier interactions brought the items of a slate: all its items at once.
+
+    REPEAT     the item itself
+    NEIGHBOUR  the items whose links reach it, by how much of it each gave; both kinds of link on scales of their own
+    INTEREST   the nearest of the items had that belong to the same interest, or of all where none does
+
+None for what is popular, fresh or given.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.bundle import Bundle
+from interests.events import Action
+from interests.profile import Profile
+from ranking.chosen import Chosen
+from ranking.nearest import nearest_interests
+from ranking.pull import Asked, neighbour_query, transition_query
+from ranking.slate import Cause, Source
+
+ITEM_CAUSES_MAX = 3
+
+Rows = npt.NDArray[np.int64]
+
+
+class Reasons:
+    """What one user did, as reasons for items; prepared once a slate."""
+
+    def __init__(self, bundle: Bundle, profile: Profile) -> None:
+        self._bundle, self._profile = bundle, profile
+        self._place_of = {row: place for place, row in enumerate(profile.item_rows.tolist())}
+        self._latest = {row: at for at, row in enumerate(profile.recent_rows.tolist())}
+
+    def of(self, chosen: Chosen) -> list[list[int]]:
+        """For each item the rows of up to three interactions that brought it, strongest first."""
+        found: list[list[int]] = [[] for _ in chosen.item_ids]
+        if self._profile.is_cold:
+            return found
+        known = chosen.rows >= 0
+        for place in np.flatnonzero(known & (chosen.sources == Source.REPEAT)).tolist():
+            row = int(chosen.rows[place])
+            if row in self._place_of or row in self._latest:
+                found[place] = [row]
+        for source, causes in ((Source.NEIGHBOUR, self._linked), (Source.INTEREST, self._alike)):
+            places = np.flatnonzero(known & (chosen.sources == source))
+            if len(places):
+                for place, rows in zip(
+                    places.tolist(), causes(chosen.rows[places], chosen.interests[places]), strict=True
+                ):
+                    found[place] = rows
+        return found
+
+    def told(self, row: int) -> tuple[int, int]:
+        """What was done to an item of these, and when (ms): the number of an action, and the time."""
+        profile, place = self._profile, self._place_of.get(row)
+        if place is not None:
+            return int(profile.item_actions[place]), int(profile.item_times_ms[place])
+        at = self._latest[row]
+        return int(profile.recent_actions[at]), int(profile.recent_times_ms[at])
+
+    def cause(self, row: int) -> Cause:
+        """The same with the item's id."""
+        action, time_ms = self.told(row)
+        return Cause(self._bundle.item_ids[row], Action(action), time_ms)
+
+    def _linked(self, rows: Rows, _: Rows) -> list[list[int]]:
+        arrays = self._bundle.arrays
+        strengths: list[dict[int, float]] = [{} for _ in rows]
+        for query, reached, weights in (
+            (transition_query(self._bundle, self._profile), arrays.transition_rows, arrays.transition_weights),
+            (neighbour_query(self._bundle, self._profile), arrays.neighbour_rows, arrays.neighbour_weights),
+        ):
+            asked = _merged(query)
+            given = weights[asked.rows] * asked.weights[:, None]
+            largest = float(given.max(initial=0.0)) or 1.0
+            hits = np.nonzero(reached[asked.rows][None, :, :] == rows[:, None, None])
+            shares = (given[hits[1], hits[2]] / largest).tolist()
+            for place, cause, share in zip(hits[0].tolist(), asked.rows[hits[1]].tolist(), shares, strict=True):
+                strengths[place][cause] = strengths[place].get(cause, 0.0) + share
+        return [_strongest(strength) for strength in strengths]
+
+    def _alike(self, rows: Rows, interests: Rows) -> list[list[int]]:
+        vectors = self._bundle.arrays.item_vectors
+        had = vectors[self._profile.item_rows]
+        mine = nearest_interests(self._profile, had)[None, :] == interests[:, None]
+        mine |= (interests < 0)[:, None]
+        mine |= ~mine.any(axis=1)[:, None]  # the interest speaks for none of the items had
+        likeness = np.where(mine, vectors[rows] @ had.T, -np.inf)
+        nearest = self._profile.item_rows[np.argsort(-likeness, axis=1, kind="stable")[:, :ITEM_CAUSES_MAX]]
+        counts = mine.sum(axis=1).tolist()
+        return [causes[:count] for causes, count in zip(nearest.tolist(), counts, strict=True)]
+
+
+def _strongest(strength: dict[int, float]) -> list[int]:
+    ranked = sorted(strength, key=lambda cause: (-strength[cause], cause))
+    return [cause for cause in ranked if strength[cause] > 0][:ITEM_CAUSES_MAX]
+
+
+def _merged(asked: Asked) -> Asked:
+    """Each row once, with all its weight."""
+    rows, at = np.unique(asked.rows, return_inverse=True)
+    return Asked(rows, np.bincount(at, weights=asked.weights, minlength=len(rows)).astype(np.float32))
