@@ -13,8 +13,8 @@ from plural.v1 import recommendations_pb2
 
 from interests.bundle import Bundle
 from interests.errors import StoreUnavailable
-from ranking.slate import Slate
 from server import resume
+from server.cache import Made
 from server.metrics import Metrics
 from server.requests import Asked
 from server.slates import Served, Slates
@@ -76,22 +76,22 @@ class Feed:
         shown = await asyncio.to_thread(_items_of, bundle, frozenset(hashes)) if hashes else set()
         with self._streams.open(asked.user_id, peer) as slot:
             while not slot.draining:
-                slate = await self._chunk(asked, frozenset(shown))
-                if not slate.items:
+                chunk = await self._chunk(asked, frozenset(shown))
+                if not chunk.item_ids:
                     return
-                shown.update(item.item_id for item in slate.items)
-                hashes.extend(resume.item_hash(item.item_id) for item in slate.items)
-                yield self._slates.body(slate, asked.user_id) + _token_field(resume.write(resume.FEED, who, hashes))
+                shown.update(chunk.item_ids)
+                hashes.extend(map(resume.item_hash, chunk.item_ids))
+                yield chunk.body + _token_field(resume.write(resume.FEED, who, hashes))
         drain = recommendations_pb2.StreamRecommendationsResponse(drain=_drain())
         yield drain.SerializeToString() + _token_field(resume.write(resume.FEED, who, hashes))
 
-    async def _chunk(self, asked: Asked, shown: frozenset[str]) -> Slate:
+    async def _chunk(self, asked: Asked, shown: frozenset[str]) -> Made:
         """One chunk at a time, whoever asks: many eager readers wait for each other and not other calls for them."""
         view = await self._view(asked)
         async with self._turn:
-            slate = self._slates.make(view, asked.query, shown)
+            chunk = self._slates.make(view, asked.query, shown)
             await asyncio.sleep(0)  # with the turn kept, so that the loop serves others before the next chunk
-        return slate
+        return chunk
 
     async def _newest(self, asked: Asked, slot: Slot) -> Served | None:
         """The newest slate, however long the store is away; None once the server goes."""

@@ -42,8 +42,7 @@ class Recommendations:
         if asked.user_id:
             return (await self._slates.of(asked.user_id, asked.query)).body
         state = anonymous_state(asked.recent_item_ids, self._states.serving.bundle)
-        slate = self._slates.make(self._states.fresh_view(state), asked.query)
-        return self._slates.body(slate, "")
+        return self._slates.make(self._states.fresh_view(state), asked.query).body
 
     def at_hand(self, data: bytes) -> bytes | None:
         """The answer to Recommend, where the cache has it. Raises InvalidRequest."""

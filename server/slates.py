@@ -5,12 +5,12 @@ put behind them, Follow and StreamRecommendations: that field has the same numbe
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from plural.v1 import recommendations_pb2
 
 from interests.errors import StoreUnavailable
+from ranking.identity import slate_id
 from ranking.query import Query
 from ranking.slate import Slate
 from server.cache import Made, SlateCache
@@ -67,13 +67,16 @@ class Slates:
         made = self._cached(user_id, query, state.version) or self._make(user_id, query, self._states.view(state))
         return Served(made.body, state.version, made.item_ids)
 
-    def make(self, view: View, query: Query, skip: frozenset[str] = frozenset()) -> Slate:
+    def make(self, view: View, query: Query, skip: frozenset[str] = frozenset()) -> Made:
         """A slate without the items of `skip`; not cached."""
-        slate = view.serving.ranker.recommend(view.profile, query, skip)
-        if not self._catalogue.fingerprint:
-            return slate
-        # The catalogue is part of what the slate hangs on, and so of its name.
-        return replace(slate, slate_id=f"{slate.slate_id}-{self._catalogue.fingerprint:08x}")
+        choice = view.serving.ranker.choose(view.profile, query, skip)
+        name = slate_id(view.profile, query, sorted(skip))
+        if self._catalogue.fingerprint:
+            # The catalogue is part of what the slate hangs on, and so of its name.
+            name = f"{name}-{self._catalogue.fingerprint:08x}"
+        user_id = view.profile.user_id
+        body = view.serving.writer.body(view.profile, choice, name, user_id, self._catalogue.prices)
+        return Made(body, tuple(choice.chosen.item_ids), self._catalogue.revision)
 
     def body(self, slate: Slate, user_id: str) -> bytes:
         """A slate in field 1 of its message."""
@@ -94,9 +97,7 @@ class Slates:
 
     def _make(self, user_id: str, query: Query, view: View) -> Made:
         self._metrics.cache_misses.inc()
-        slate = self.make(view, query)
-        item_ids = tuple(item.item_id for item in slate.items)
-        made = Made(self.body(slate, user_id), item_ids, self._catalogue.revision)
+        made = self.make(view, query)
         self._cache.put(user_id, view.state.version, view.serving.bundle.version, query, made)
         self._metrics.cache_bytes.set(self._cache.bytes)
         return made

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from interests.absorb import absorb
@@ -23,6 +24,7 @@ from interests.state import InterestState
 from interests.stores.base import InterestStore
 from ranking.recommend import Ranker
 from server.metrics import Metrics
+from server.wire import SlateWriter
 
 VIEWS_MAX = 2048
 READS_MAX = 32  # at one time, from a store that is not embedded
@@ -41,6 +43,11 @@ class Serving:
     bundle: Bundle
     encoder: Encoder
     ranker: Ranker
+
+    @cached_property
+    def writer(self) -> SlateWriter:
+        """Writes this bundle's slates."""
+        return SlateWriter(self.bundle)
 
 
 @dataclass(frozen=True, slots=True)
