@@ -55,12 +55,14 @@ def ordered(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, si
         raise ValueError(f"size is {size} and diversity {diversity}; give a size from 0 and a diversity from 0 to 1")
     given = {"relevance": relevance, "vectors": vectors, "mixes": mixes.shares, "target": mix, "shown": target.shown}
     for name, array in given.items():
-        if not np.isfinite(array).all():
+        # The sum of finite numbers is finite unless it overflows, and quicker to look at than each of them.
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = array.sum()
+        if not (np.isfinite(total) or np.isfinite(array).all()):
             raise ValueError(f"{name} holds NaN or infinity")
     places = np.argsort(-relevance, kind="stable")
-    return Ordered(
-        places, relevance[places], vectors[places], Mixes(mixes.topics[places], mixes.shares[places]), min(size, n)
-    )
+    sorted_mixes = Mixes(mixes.topics.take(places, axis=0), mixes.shares.take(places, axis=0))
+    return Ordered(places, relevance.take(places), vectors.take(places, axis=0), sorted_mixes, min(size, n))
 
 
 def unit_scale(relevance: Floats) -> Floats:
