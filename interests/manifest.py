@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,18 +37,16 @@ class FileEntry(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class DialPoint(BaseModel):
+class DialPoint(NamedTuple):
     """What one strength of diversifying did to slates on validation.
 
     ndcg_kept: NDCG@10 over that of relevance alone; ild: mean distance of category vectors; kl: from the users' mixes
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    strength: float = Field(ge=0, le=1)
-    ndcg_kept: float = Field(ge=0)
+    strength: Annotated[float, Field(ge=0, le=1)]
+    ndcg_kept: Annotated[float, Field(ge=0)]
     ild: float
-    kl: float = Field(ge=0)
+    kl: Annotated[float, Field(ge=0)]
 
 
 class Manifest(BaseModel):

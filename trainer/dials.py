@@ -47,7 +47,7 @@ class Dial:
     @property
     def report(self) -> list[dict[str, float]]:
         """The curve for a report."""
-        return [point.model_dump() for point in self.curve]
+        return [point._asdict() for point in self.curve]
 
 
 def choose_dial(
