@@ -1,94 +1,225 @@
 """How many events a second one consumer takes from a real Kafka into a store, every one durable.
 
-    python -m bench.consume [--json FILE] [--rounds N]
+    python -m bench.consume [--json FILE] [--rounds N] [--events 1000000 --users 50000] [--rate 3000 --seconds 60]
 
-catch-up: a backlog of 100,000 events of 2,500 users, read as fast as it goes; once encoding each user's vectors as
-states are written, and once leaving that to the readers. The limit is a bare consumer polling the same topic.
+catch-up   a backlog of --events of --users, read as fast as it goes, far enough behind that readers encode
+encoded    the same, every batch encoded; of a tenth of the events, 20,000 at least
+steady     events sent at --rate for --seconds, every one encoded as it comes
+
+into LMDB (each batch synced to disk) and into Redis (append-only file, everysec). Per core: events over the CPU time
+that the consumer's process took, all its threads; and the clock's rate beside it, which on a machine with few cores
+shares them with the broker. The limit is a bare consumer that polls the same topic. The defaults are small; the claim
+is of the figures in the first line.
 """
 
+import argparse
+import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from plural.v1 import events_pb2
 
-from bench.report import against, arguments, finish
-from bench.world import USERS, item, user, wait_until, world
+from bench.report import Row, against, arguments, finish
+from bench.world import item, user, wait_until, world
 from examples.kafka_broker import KafkaBroker
 from examples.programs import running
+from tests.support.redis_server import RedisServer
 
-EVENTS, PARTITIONS = 100_000, 4
-TOPIC, DEAD_LETTERS = "interactions", "interactions.dead-letters"
+PARTITIONS = 4
+ENCODED_EVENTS_MIN = 20_000  # fewer are over before there is anything to measure
+STRIDE = 7919  # coprime to any number of users up to it: every user comes once before anyone comes again
+ALWAYS = 10**9
+
+
+@dataclass(frozen=True)
+class Took:
+    """What one run took: events, seconds by the clock, seconds of CPU of the consumer's process."""
+
+    events: int
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def a_core(self) -> float:
+        """Events a second of CPU."""
+        return self.events / max(self.cpu_s, 1e-9)
+
+    @property
+    def a_second(self) -> float:
+        """Events a second by the clock."""
+        return self.events / self.wall_s
 
 
 def main() -> None:
     """Run all rounds and report."""
-    options = arguments(__doc__)
+    options = arguments(__doc__, more=_flags)
     shop = world()
     with tempfile.TemporaryDirectory(prefix="plural-bench-") as directory:
         broker = KafkaBroker(Path(directory) / "kafka").start()
+        redis = RedisServer(Path(directory) / "redis")
         try:
-            broker.create_topic(TOPIC, PARTITIONS)
-            broker.create_topic(DEAD_LETTERS)
-            _fill(broker.address)
-            plain, encoded, limits = [], [], []
-            for number in range(options.rounds):
-                limits.append(_poll(broker.address))
-                stores = [f"lmdb:{directory}/{kind}-{number}" for kind in ("plain", "encoded")]
-                plain.append(_consume(broker.address, stores[0], []))
-                encoded.append(_consume(broker.address, stores[1], ["--bundle", shop.bundles]))
+            rows = _rounds(options, broker, redis, Path(directory), ["--bundle", shop.bundles])
         finally:
+            redis.kill()
             broker.stop()
-    rows = [
-        against("catch-up, readers encode, LMDB", "events/s", plain, limits),
-        against("catch-up, every batch encoded, LMDB", "events/s", encoded, limits),
-    ]
-    conditions = f"{EVENTS:,} events of {USERS:,} users, one consumer process, batches of 1,000, LMDB with sync"
+    conditions = (
+        f"{options.events:,} events of {options.users:,} users; steady: {options.rate:,} events/s for "
+        f"{options.seconds:g} s; one consumer process"
+    )
     finish("Consumer against a bare poll of the same topic", rows, options.json, conditions)
 
 
-def _fill(address: str) -> None:
+def _flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--events", type=int, default=100_000, help="of the backlog")
+    parser.add_argument("--users", type=int, default=5_000, help="whose events they are")
+    parser.add_argument("--rate", type=int, default=1000, help="steady: events sent a second")
+    parser.add_argument("--seconds", type=float, default=10.0, help="steady: for how long")
+
+
+def _rounds(
+    options: argparse.Namespace, broker: KafkaBroker, redis: RedisServer, directory: Path, bundle: list[object]
+) -> list[Row]:
+    backlog, part = _topic(broker, "backlog"), _topic(broker, "part")
+    _fill(broker.address, backlog, options.events, options.users)
+    fewer = max(options.events // 10, ENCODED_EVENTS_MIN)
+    _fill(broker.address, part, fewer, options.users)
+    limits: list[float] = []
+    caught: dict[str, list[Took]] = {}
+    steady: dict[str, list[tuple[Took, int]]] = {}
+    for number in range(options.rounds):
+        limits.append(_poll(broker.address, backlog, options.events))
+        for store in ("LMDB", "Redis"):
+            for kind, topic, events, more in (
+                ("catch-up, readers encode", backlog, options.events, ["--encode-behind", 0]),
+                ("catch-up, every batch encoded", part, fewer, ["--encode-behind", ALWAYS]),
+            ):
+                with _store(store, redis, directory / f"{kind}-{number}") as url:
+                    took = _catch_up(broker.address, topic, events, url, [*bundle, *more])
+                    caught.setdefault(f"{kind}, {store}", []).append(took)
+            live = _topic(broker, f"live-{store.lower()}-{number}")
+            with _store(store, redis, directory / f"steady-{number}") as url:
+                steady.setdefault(store, []).append(_steady(broker.address, live, options, url, bundle))
+    rows = []
+    for name, all_took in caught.items():
+        rows.append(against(f"{name}, a core", "events/s", [took.a_core for took in all_took], limits))
+        rows.append(against(f"{name}, by the clock", "events/s", [took.a_second for took in all_took], limits))
+    for store, runs in steady.items():
+        rows.append(against(f"steady, encoded, {store}, a core", "events/s", [t.a_core for t, _ in runs], limits))
+        rows.append(Row(f"steady, {store}, waiting at the end", max(lag for _, lag in runs), "events"))
+    return rows
+
+
+def _topic(broker: KafkaBroker, name: str) -> str:
+    broker.create_topic(name, PARTITIONS)
+    broker.create_topic(f"{name}.dead-letters")
+    return name
+
+
+@contextmanager
+def _store(kind: str, redis: RedisServer, path: Path) -> Iterator[str]:
+    """An empty store's URL."""
+    if kind == "LMDB":
+        yield f"lmdb:{path}"
+        return
+    with redis.client() as client:
+        client.flushall()
+    yield redis.url
+
+
+def _fill(address: str, topic: str, events: int, users: int) -> None:
     producer = KafkaProducer(bootstrap_servers=address, acks="all", linger_ms=20)
-    for number in range(EVENTS):
-        event = events_pb2.Interaction(
-            event_id=str(number),
-            user_id=user(number * 7919 % USERS),
-            item_id=item(number % 10_000),
-            action=events_pb2.ACTION_CLICK,
-        )
-        event.time.GetCurrentTime()
-        producer.send(TOPIC, key=event.user_id.encode(), value=event.SerializeToString())
+    for number in range(events):
+        _send(producer, topic, number, users)
     producer.flush()
     producer.close()
 
 
-def _poll(address: str) -> float:
+def _send(producer: KafkaProducer, topic: str, number: int, users: int) -> None:
+    event = events_pb2.Interaction(
+        event_id=str(number),
+        user_id=user(number * STRIDE % users),
+        item_id=item(number * 31 % 10_000),
+        action=events_pb2.ACTION_CLICK,
+    )
+    event.time.GetCurrentTime()
+    producer.send(topic, key=event.user_id.encode(), value=event.SerializeToString())
+
+
+def _poll(address: str, topic: str, events: int) -> float:
+    """Events a second of CPU that a consumer takes which does nothing with them."""
     consumer = KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False, auto_offset_reset="earliest")
-    consumer.assign([TopicPartition(TOPIC, partition) for partition in range(PARTITIONS)])
-    count, started_s = 0, time.perf_counter()
-    while count < EVENTS:
+    consumer.assign([TopicPartition(topic, partition) for partition in range(PARTITIONS)])
+    count, cpu_s = 0, time.process_time()
+    while count < events:
         count += sum(len(records) for records in consumer.poll(timeout_ms=1000, max_records=1000).values())
-    rate = count / (time.perf_counter() - started_s)
+    rate = count / (time.process_time() - cpu_s)
     consumer.close()
     return rate
 
 
-def _consume(address: str, url: str, more: list[object]) -> float:
-    """Events a second between the first batch committed and the last; a commit follows the store's durable write."""
-    command = ["-m", "consumer", "--brokers", address, "--group", url, "--store", url, "--log-level", "WARNING"]
-    watch = KafkaConsumer(bootstrap_servers=address, group_id=url, enable_auto_commit=False)
-    with running([*command, *more]):
-        wait_until(lambda: _committed(watch) > 0)
-        first, started_s = _committed(watch), time.perf_counter()
-        wait_until(lambda: _committed(watch) >= EVENTS, timeout_s=300)
-        rate = (EVENTS - first) / (time.perf_counter() - started_s)
+def _catch_up(address: str, topic: str, events: int, url: str, more: list[object]) -> Took:
+    """From the first batch committed to the last; a commit follows the store's durable write."""
+    with _consumer(address, topic, url, more) as (pid, committed):
+        wait_until(lambda: committed() > 0, timeout_s=120)
+        first, wall_s, cpu_s = committed(), time.monotonic(), _cpu_s(pid)
+        wait_until(lambda: committed() >= events, timeout_s=3600)
+        return Took(events - first, time.monotonic() - wall_s, _cpu_s(pid) - cpu_s)
+
+
+def _steady(address: str, topic: str, options: argparse.Namespace, url: str, bundle: list[object]) -> tuple[Took, int]:
+    """(what was absorbed while events were being sent, how many waited when the last one had been)."""
+    producer = KafkaProducer(bootstrap_servers=address, acks=1, linger_ms=1)
+    with _consumer(address, topic, url, [*bundle, "--encode-behind", ALWAYS]) as (pid, committed):
+        _send(producer, topic, 0, options.users)
+        wait_until(lambda: committed() > 0, timeout_s=120)
+        first, start_s, cpu_s = committed(), time.monotonic(), _cpu_s(pid)
+        count = int(options.rate * options.seconds)
+        for number in range(1, count + 1):
+            if (early_s := start_s + number / options.rate - time.monotonic()) > 0.002:
+                time.sleep(early_s)
+            _send(producer, topic, number, options.users)
+        producer.flush()
+        done = committed()
+        took = Took(done - first, time.monotonic() - start_s, _cpu_s(pid) - cpu_s)
+    producer.close()
+    return took, count + 1 - done
+
+
+@contextmanager
+def _consumer(address: str, topic: str, url: str, more: list[object]) -> Iterator[tuple[int, "Committed"]]:
+    group = f"{topic} into {url}"
+    command = ["-m", "consumer", "--brokers", address, "--topic", topic, "--dead-letter-topic", f"{topic}.dead-letters"]
+    watch = Committed(address, topic, group)
+    with running([*command, "--group", group, "--store", url, "--log-level", "WARNING", *more]) as process:
+        yield process.pid, watch
     watch.close()
-    return rate
 
 
-def _committed(watch: KafkaConsumer) -> int:
-    return sum(watch.committed(TopicPartition(TOPIC, partition)) or 0 for partition in range(PARTITIONS))
+class Committed:
+    """Says how many records a group has committed."""
+
+    def __init__(self, address: str, topic: str, group: str) -> None:
+        self._watch = KafkaConsumer(bootstrap_servers=address, group_id=group, enable_auto_commit=False)
+        self._partitions = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+
+    def __call__(self) -> int:
+        """Asks the broker."""
+        return sum(self._watch.committed(partition) or 0 for partition in self._partitions)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._watch.close()
+
+
+def _cpu_s(pid: int) -> float:
+    """User and system time of a process, all its threads (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
