@@ -27,7 +27,7 @@ from tests.support.topics import expected_states, partitions_of, read_topic
 
 pytestmark = pytest.mark.kafka
 
-KILLS = at_length(5, 150)
+KILLS = at_length(3, 150)
 GROUP_STEPS = at_length(6, 180)
 ZOMBIES = at_length(1, 20)
 EVENTS_A_ROUND = 300
