@@ -114,7 +114,8 @@ class Consumer:
         if self._unclaimed and self.clock_s() >= self._retry_at_s:
             self._claim()
         if batch.records:
-            self._waiting = self.source.waiting()
+            # A small batch says that little waits; asking costs more than one event of it.
+            self._waiting = self.source.waiting() if 2 * len(batch.records) >= self.pace.batch_records else 0
             self._absorb(batch, polled_s)
         if not self._unclaimed:
             self.backoff.reset()

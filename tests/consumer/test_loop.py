@@ -11,6 +11,7 @@ from consumer.metrics import Metrics
 from consumer.sources.base import Batch
 from consumer.sources.memory import MemoryLog, MemorySource
 from consumer.watchdog import SourceStuck, Watchdog
+from interests.absorb import DEFAULT_RULE
 from interests.errors import BrokerUnavailable, StoreUnavailable
 from interests.events import Action, LogPartition
 from interests.stores.memory import MemoryStore
@@ -295,3 +296,20 @@ def test_a_source_that_polls_empty_while_its_log_grows_ends_the_program(log, sto
             like(log)
             run(consumer, turns=1)
     assert 120 <= clock.now_s <= 150
+
+
+def test_a_user_of_more_logs_than_have_watermarks_is_not_counted_twice_when_the_first_log_comes_again(store):
+    logs = [MemoryLog(incarnation=f"log-{number}") for number in range(DEFAULT_RULE.watermarks_max + 6)]
+    for log in logs:
+        like(log)
+        run(consumer_of(MemorySource(log), store.handle()), turns=2)
+    assert count(store) == len(logs)
+
+    class FromTheStart(MemorySource):
+        def seek(self, partition: LogPartition, offset: int) -> None:
+            super().seek(partition, 0)
+
+    like(logs[0])
+    assert LogPartition("log-0", 0) not in store.get(["ada"])["ada"].watermarks
+    run(consumer_of(FromTheStart(logs[0]), store.handle()))
+    assert count(store) == len(logs) + 1
