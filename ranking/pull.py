@@ -24,6 +24,7 @@ from interests.profile import Profile
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+SPARSE_FROM = 100_000  # items
 QUERY_ITEMS_MAX = 128  # of the items had: the rest weighs little and costs the same
 
 STRENGTH_OF_ACTION = np.zeros(max(Action) + 1, dtype=np.float32)
@@ -39,19 +40,22 @@ class Asked(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """How strongly a user's past pulls towards each of the bundle's n items: (n,) float32 each, at most 1."""
+    """How strongly a user's past pulls towards each of the bundle's n items: (n,) float32 each, at most 1.
+
+    reached: rows with a pull of either kind, ascending
+    """
 
     transition: Floats
     neighbour: Floats
+    reached: Rows
 
 
 def pull(bundle: Bundle, profile: Profile) -> Pull:
-    """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours + n)."""
+    """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours) beside room for n numbers."""
     arrays, count = bundle.arrays, bundle.manifest.item_count
-    return Pull(
-        _spread(transition_query(bundle, profile), arrays.transition_rows, arrays.transition_weights, count),
-        _spread(neighbour_query(bundle, profile), arrays.neighbour_rows, arrays.neighbour_weights, count),
-    )
+    transition = _spread(transition_query(bundle, profile), arrays.transition_rows, arrays.transition_weights, count)
+    neighbour = _spread(neighbour_query(bundle, profile), arrays.neighbour_rows, arrays.neighbour_weights, count)
+    return Pull(transition, neighbour, np.flatnonzero((transition != 0) | (neighbour != 0)))
 
 
 def transition_query(bundle: Bundle, profile: Profile) -> Asked:
@@ -96,6 +100,13 @@ def _spread(asked: Asked, rows: npt.NDArray[np.int32], weights: Floats, count: i
         return np.zeros(count, dtype=np.float32)
     reached = rows[asked.rows].ravel() + 1  # 0 takes the padding
     given = (weights[asked.rows] * asked.weights[:, None]).ravel()
-    total = np.bincount(reached, weights=given, minlength=count + 1)[1:].astype(np.float32)
-    largest = total.max(initial=0.0)
-    return total / largest if largest > 0 else total
+    total = np.bincount(reached, weights=given, minlength=count + 1)
+    total[0] = 0.0
+    largest = total[reached].max(initial=0.0)
+    if count < SPARSE_FROM:
+        pulls: Floats = total[1:].astype(np.float32)
+        return pulls / np.float32(largest) if largest > 0 else pulls
+    # Only what is reached is looked at again: room that nobody writes to costs nothing in a large catalogue.
+    sparse = np.zeros(count + 1, dtype=np.float32)
+    sparse[reached] = total[reached] / (largest if largest > 0 else 1.0)
+    return sparse[1:]

@@ -27,7 +27,7 @@ from ranking.pool import pool
 from ranking.pull import Pull, pull
 from ranking.query import Query
 from ranking.rerank import offered
-from ranking.retrieve import Retriever
+from ranking.retrieve import Candidates, Retriever
 from ranking.score import Weights, relevance, weights_for
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target, plain, target
@@ -55,12 +55,15 @@ class Choice(NamedTuple):
 class Ranker:
     """Slates out of one bundle. Holds what the bundle fixes and nothing of any user: safe to share between threads."""
 
-    def __init__(self, bundle: Bundle, method: Diversify = calibrated) -> None:
-        """Prepares retrieval, with one copy of the item vectors in memory, and compiles what compiles."""
+    def __init__(self, bundle: Bundle, method: Diversify = calibrated, *, may_approximate: bool = False) -> None:
+        """Prepares retrieval, with one copy of the item vectors in memory, and compiles what compiles.
+
+        may_approximate: in a large catalogue retrieval may miss a few in a hundred where that is faster here
+        """
         warm()
         self._bundle = bundle
         self._method = method
-        self._retriever = Retriever(bundle)
+        self._retriever = Retriever(bundle, may_approximate=may_approximate)
 
     def recommend(self, profile: Profile, query: Query, skip: frozenset[str] = frozenset()) -> Slate:
         """One slate, a pure function of its arguments; `skip` are ids not to show, because a feed has shown them.
@@ -85,6 +88,10 @@ class Ranker:
         if len(chosen) < query.size:
             relaxed.append(Relaxation.SIZE)
         return Choice(chosen, dial, aim, tuple(relaxed))
+
+    def candidates(self, profile: Profile, count: int) -> Candidates:
+        """What retrieval finds for one user."""
+        return self._retriever.retrieve(profile, count)
 
     def rerank(self, profile: Profile, candidates: Sequence[tuple[str, float | None]], query: Query) -> Slate:
         """The caller's own candidates (id, relevance), chosen and ordered for one user.

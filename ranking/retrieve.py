@@ -7,10 +7,12 @@
     POPULAR    recent-popular, spread over the topics of the user and of the catalogue; then whatever fills the count
 
 An item found twice keeps the first of these. Only allowed rows enter, so a narrow filter is retrieved from as deeply
-as the whole. Where all that is allowed fits, all of it is a candidate. Exact; meant for up to about 50k items.
+as the whole. Where all that is allowed fits, all of it is a candidate. Nearest items are found exactly, or by an
+inverted file in a large catalogue (ranking/nearby.py); nothing else here walks over the catalogue.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ import numpy.typing as npt
 from interests.absorb import MS_PER_DAY
 from interests.bundle import Bundle
 from interests.profile import Profile
+from ranking.nearby import nearby
 from ranking.nearest import nearest_interests
 from ranking.pull import Pull, pull
 from ranking.slate import Source
@@ -54,13 +57,15 @@ def retrieve(bundle: Bundle, profile: Profile, count: int) -> Candidates:
 class Retriever:
     """What retrieval needs of a bundle, laid out once: item vectors by dimension, popular by topic, fresh."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, may_approximate: bool = False) -> None:
+        """may_approximate: search a large catalogue by what is fastest here, which is another thing elsewhere."""
+        search = partial(nearby, may_approximate=may_approximate)
         arrays = bundle.arrays
         self._bundle = bundle
-        self._vectors = np.ascontiguousarray(arrays.item_vectors.T)
-        self._factors = np.ascontiguousarray(arrays.item_factors.T) if _has_weight(bundle, "mf") else None
-        popular = np.argsort(-arrays.recent_popularity, kind="stable")
-        self._popular: Rows = popular[arrays.available[popular]]
+        self._near = search(arrays.item_vectors, "items")
+        self._near_factor = search(arrays.item_factors, "factors") if _has_weight(bundle, "mf") else None
+        # Items that are not available now may become so under a running server: `allowed` decides each time.
+        self._popular: Rows = np.argsort(-arrays.recent_popularity, kind="stable")
         self._topic = main_topics(Mixes(arrays.item_topic_ids, arrays.item_topic_shares))
         in_topics = self._popular[self._topic[self._popular] >= 0]
         self._popular_by_topic: Rows = in_topics[np.argsort(self._topic[in_topics], kind="stable")]
@@ -79,48 +84,42 @@ class Retriever:
         """
         allowed = self._bundle.arrays.available if allowed is None else allowed
         open_rows = int(np.count_nonzero(allowed))
+        had = profile.item_rows[allowed[profile.item_rows]]
         found = np.zeros(len(allowed), dtype=np.int8)
         # Weakest reason first, so that a stronger one writes over it.
         found[self._popular_over_topics(profile, int(count * POPULAR_PART), allowed)] = Source.POPULAR
         found[self._fresh[allowed[self._fresh]][: int(count * FRESH_PART)]] = Source.FRESH
-        found[self._near_interests(profile, count, allowed)] = Source.INTEREST
+        found[self._near_interests(profile, count, allowed, open_rows)] = Source.INTEREST
         found[self._pulled(profile, int(count * PULL_PART), allowed, pulled)] = Source.NEIGHBOUR
-        had = profile.item_rows[allowed[profile.item_rows]]
         found[had[: int(count * REPEAT_PART)]] = Source.REPEAT
-        found[~allowed] = 0
         missing = min(count, open_rows) - int(np.count_nonzero(found))
         if missing > 0:
-            found[self._most_popular(missing, allowed & (found == 0))] = Source.POPULAR
+            found[self._most_popular(missing, allowed, found)] = Source.POPULAR
         found[had[found[had] > 0]] = Source.REPEAT
-        rows = np.flatnonzero(found)
+        rows = np.flatnonzero(found != 0)
         sources = found[rows]
         return Candidates(rows, sources, self._interests(profile, rows, sources))
 
-    def _near_interests(self, profile: Profile, count: int, allowed: Mask) -> Rows:
+    def _near_interests(self, profile: Profile, count: int, allowed: Mask, open_rows: int) -> Rows:
         near: list[Rows] = []
-        forbidden = np.flatnonzero(~allowed)
         interests, shares = profile.vectors.interests, profile.vectors.shares
         if len(interests):
-            cosines = interests @ self._vectors
-            cosines[:, forbidden] = -np.inf
             room = count * INTEREST_PART
-            near = [
-                top(cosines[k], int(room * max(float(share), 0.5 / len(interests)))) for k, share in enumerate(shares)
-            ]
-        if self._factors is not None and not profile.is_cold:
-            product = profile.vectors.factor @ self._factors
-            product[forbidden] = -np.inf
-            near.append(top(product, int(count * FACTOR_PART)))
+            rooms = [int(room * max(float(share), 0.5 / len(interests))) for share in shares]
+            near = self._near.search(interests, rooms, allowed, open_rows)
+        if self._near_factor is not None and not profile.is_cold:
+            factor = profile.vectors.factor[None]
+            near = near + self._near_factor.search(factor, [int(count * FACTOR_PART)], allowed, open_rows)
         return np.concatenate(near) if near else np.zeros(0, dtype=np.int64)
 
     def _pulled(self, profile: Profile, count: int, allowed: Mask, pulled: Pull | None) -> Rows:
         if profile.is_cold:
             return np.zeros(0, dtype=np.int64)
-        transition, neighbour = pulled or pull(self._bundle, profile)
-        both = transition + neighbour
-        both[~allowed] = 0.0
-        rows = top(both, count)
-        return rows[both[rows] > 0]
+        transition, neighbour, reached = pulled or pull(self._bundle, profile)
+        rows = reached[allowed[reached]]
+        both = transition[rows] + neighbour[rows]
+        best = top(both, count)
+        return rows[best[both[best] > 0]]
 
     def _popular_over_topics(self, profile: Profile, count: int, allowed: Mask) -> Rows:
         catalogue = self._bundle.arrays.topic_shares
@@ -139,9 +138,10 @@ class Retriever:
         fitting: Rows = rows[place < room[topics]]
         return fitting
 
-    def _most_popular(self, count: int, among: Mask) -> Rows:
+    def _most_popular(self, count: int, allowed: Mask, found: npt.NDArray[np.int8]) -> Rows:
+        """The most popular allowed rows that are not found yet."""
         for head in (self._popular[: HEAD_SPARE + 4 * count], self._popular):
-            rows: Rows = head[among[head]][:count]
+            rows: Rows = head[allowed[head] & (found[head] == 0)][:count]
             if len(rows) == count:
                 break
         return rows
@@ -157,7 +157,7 @@ class Retriever:
 def _fresh(bundle: Bundle) -> Rows:
     first_seen = bundle.arrays.first_seen_ms
     since = bundle.manifest.cutoff_ms - FRESH_DAYS * MS_PER_DAY
-    rows = np.flatnonzero((first_seen > since) & bundle.arrays.available)
+    rows = np.flatnonzero(first_seen > since)
     return rows[np.lexsort((-bundle.arrays.recent_popularity[rows], -first_seen[rows]))]
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def build(path: Path, device: str) -> Serving:
     """Load what `path` names and try it out. Raises BundleRejected. Takes seconds: for a thread of its own."""
     bundle = own_arrays(bundles.load(path))
-    serving = Serving(bundle, Encoder(bundle, device), Ranker(bundle))
+    serving = Serving(bundle, Encoder(bundle, device), Ranker(bundle, may_approximate=True))
     # One slate of somebody warms up what is made on first use, and shows that ranking can use the arrays.
     recent = tuple(bundle.item_ids[:TRIAL_ITEMS])
     try:
