@@ -135,15 +135,11 @@ class ConsumerSettings(BaseSettings):
 
     def check(self) -> None:
         """Raise SettingsRejected where flags contradict each other, naming them."""
-        if self.make_current is not None:
-            given = self.model_fields_set - {"make_current", "store", "log_level", "log_format"}
-            if given & {"brokers", "from_file", "archive", "merge_archive"}:
-                raise SettingsRejected("--make-current reads no log: give --store with it, no more")
-            return
-        if self.merge_archive is not None:
-            given = self.model_fields_set - {"merge_archive", "log_level", "log_format"}
-            if given & {"brokers", "from_file", "archive"}:
-                raise SettingsRejected("--merge-archive reads no log, so leave out --brokers, --from-file, --archive")
+        modes = ("from_file", "merge_archive", "make_current")
+        asked = [f"--{name.replace('_', '-')}" for name in modes if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise SettingsRejected(f"{' and '.join(asked)} are commands of their own: give one at a time")
+        if asked and self.from_file is None:
             return
         if self.from_file is not None:
             self._check_given(KAFKA_ONLY, "--from-file reads no Kafka")
