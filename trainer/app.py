@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from interests.errors import PluralError, SettingsRejected
-from trainer.settings import HistorySettings
+from trainer.settings import HistorySettings, Wandb
 
 if TYPE_CHECKING:
     from trainer.inputs import Inputs
@@ -32,6 +32,9 @@ class Fit(HistorySettings):
     """Learn from a history and write a bundle that the consumer and the server load."""
 
     out: Path = Field(description="directory of bundles; the new one becomes its CURRENT, a report lies beside it")
+    wandb: Wandb = Field(
+        "off", description="offline or online: losses, metrics and settings go to Weights & Biases too, if installed"
+    )
 
 
 class Evaluate(HistorySettings):
@@ -87,7 +90,7 @@ def _fit(command: Fit) -> None:
     inputs, reporter, watch = _read(command, until_ms)
     with _quiet_start():
         from trainer.fit import fit
-    print(fit(inputs, command, command.out, reporter, watch))
+    print(fit(inputs, command, command.out, reporter, watch, command.wandb))
 
 
 def _evaluate(command: Evaluate) -> None:

@@ -8,7 +8,6 @@ on from where it was.
 
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 
@@ -21,10 +20,12 @@ from trainer.evaluate import Figure, evaluate, lines
 from trainer.inputs import Inputs
 from trainer.learn import Learned, learn, next_items, refit
 from trainer.progress import Reporter
+from trainer.quantize import costs, quantized_models
 from trainer.settings import EFFORTS, HistorySettings
 from trainer.splits import TEST, TRAIN, VALIDATION, Part
 from trainer.states import Case, absorb_users, profiles
 from trainer.timing import Stopwatch
+from trainer.tracking import Tracker
 from trainer.weights import Choice, choose, steps
 
 
@@ -39,7 +40,7 @@ class Measured:
 
 
 def measure(
-    inputs: Inputs, settings: HistorySettings, part: Part, log_dir: Path | None, reporter: Reporter, watch: Stopwatch
+    inputs: Inputs, settings: HistorySettings, part: Part, tracker: Tracker | None, reporter: Reporter, watch: Stopwatch
 ) -> Measured:
     """Fit, choose, refit and report. part (e,): of each event, see trainer/splits.py."""
     effort, seed, events, ids = EFFORTS[settings.profile], settings.seed, inputs.events, inputs.catalogue.item_ids
@@ -50,7 +51,9 @@ def measure(
     relevant = next_items(_of_known(validation, train), max(effort.stopping_users, effort.weight_users), seed)
     stopping = dict(list(relevant.items())[: effort.stopping_users])
     with watch.lap("encoder"):
-        learned = learn(counted, stopping, Shape(), effort, seed, log_dir, reporter)
+        learned = learn(counted, stopping, Shape(), effort, seed, tracker, reporter, settings.prune)
+    if settings.quantize == "int8" and stopping:
+        learned.report["quantize"] = costs(counted, learned, stopping, reporter)
     with watch.lap("choose"):
         bundle = assemble(inputs, counted, learned, settings)
         before = absorb_users(train, ids, list(relevant))
@@ -74,13 +77,14 @@ def measure(
 
 
 def unmeasured(
-    inputs: Inputs, settings: HistorySettings, log_dir: Path | None, reporter: Reporter, watch: Stopwatch
+    inputs: Inputs, settings: HistorySettings, tracker: Tracker | None, reporter: Reporter, watch: Stopwatch
 ) -> Measured:
     """Learn from everything where nothing can be split: no figures, and weights as they come."""
+    effort = EFFORTS[settings.profile]
     with watch.lap("count"):
         counted = count(inputs, inputs.events, settings.seed, reporter)
     with watch.lap("encoder"):
-        learned = learn(counted, {}, Shape(), EFFORTS[settings.profile], settings.seed, log_dir, reporter)
+        learned = learn(counted, {}, Shape(), effort, settings.seed, tracker, reporter, settings.prune)
     return Measured(learned, None)
 
 
@@ -100,6 +104,8 @@ def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings:
         "profile": settings.profile,
     }
     exported = parts.models(learned.encoder, learned.item_vectors, counted, props)
+    if settings.quantize == "int8":
+        exported = quantized_models(exported)
     said = parts.manifest(inputs.catalogue, made, exported, counted, learned.encoder.shape_of.interests)
     told = settings.model_dump(mode="json", include={"seed", "profile", "until"})
     return parts.with_manifest(

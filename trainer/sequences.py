@@ -4,7 +4,7 @@ Every position of a window is asked for an item of its user's next timestamp gro
 one time is not known before it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,15 @@ class Windows:
     """w windows of length L, oldest first, padded in front.
 
     items (w, L) int32 rows, 0 where padded; ages_days (w, L) float32 before the window's end; actions (w, L) int32;
-    mask (w, L) float32; targets (w, t) int32 rows, NOTHING where there is none
+    mask (w, L) float32; moments (w, L) int32: timestamp groups as numbers, the window's last 0, earlier ones below:
+    ages alone would merge groups that are seconds apart after months; targets (w, t) int32 rows, NOTHING for none
     """
 
     items: Ints
     ages_days: Floats
     actions: Ints
     mask: Floats
+    moments: Ints
     targets: Ints
 
     def __len__(self) -> int:
@@ -43,6 +45,7 @@ class Windows:
             ages_days=self.ages_days[rows],
             actions=self.actions[rows],
             mask=self.mask[rows],
+            moments=self.moments[rows],
             targets=self.targets[rows],
         )
 
@@ -82,7 +85,7 @@ class Sequences:
         following = self._sample_group(np.repeat(groups + 1, targets), rng).reshape(-1, targets)
         places = self._group_end[groups]
         windows = self._cut(places, self._user_start[self._group_user[groups]], None)
-        return Windows(windows.items, windows.ages_days, windows.actions, windows.mask, following)
+        return replace(windows, targets=following)
 
     def latest(self, users: Ints) -> Windows:
         """The newest window of each of these users, who must have events; targets (w, 0)."""
@@ -107,7 +110,7 @@ class Sequences:
         place = ends[:, None] - self._length + np.arange(self._length)
         inside = place >= starts[:, None]
         place = np.where(inside, place, ends[:, None] - 1)
-        times = self._events.times_ms[place]
+        times, groups = self._events.times_ms[place], self._group[place]
         ages = np.where(inside, (times[:, -1:] - times) / MS_PER_DAY, 0.0)
         wanted = targets[place] if targets is not None else np.zeros((len(ends), 0), dtype=np.int32)
         if targets is not None:
@@ -117,5 +120,17 @@ class Sequences:
             ages_days=ages.astype(np.float32),
             actions=np.where(inside, self._events.actions[place], 0).astype(np.int32),
             mask=inside.astype(np.float32),
+            moments=(groups - groups[:, -1:]).astype(np.int32),
             targets=wanted,
         )
+
+
+def one_by_one(events: Events, rng: np.random.Generator) -> Events:
+    """The same events, each a moment of its own, those of one timestamp group in an order drawn anew.
+
+    For logs whose groups are ticks of a coarse clock: what shares a second with the past is asked for too, and still
+    nothing is learned of an order that the history does not have.
+    """
+    order = np.lexsort((rng.random(len(events)), events.groups))
+    shuffled = {name: getattr(events, name)[order] for name in ("items", "actions", "values")}
+    return replace(events, groups=np.arange(len(events), dtype=np.int64), **shuffled)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Profile = Literal["full", "demo"]
+Wandb = Literal["off", "offline", "online"]
 
 
 class HistorySettings(BaseSettings):
@@ -34,16 +35,25 @@ class HistorySettings(BaseSettings):
         None, description="directory that keeps encoded texts, so that only new ones are encoded; unset: OUT/texts"
     )
     text_threads: int = Field(2, ge=1, le=256, description="threads of the text encoder")
+    prune: float = Field(
+        0.0, ge=0, lt=1, description="share of the encoder's weights that become zero, so that its file compresses"
+    )
+    quantize: Literal["none", "int8"] = Field("none", description="int8: both models with weights of a byte each")
     profile: Profile = Field("full", description="demo: fewer passes and fewer evaluated users, in a third of the time")
 
 
 class Effort(BaseModel):
-    """How much work a profile means."""
+    """How much work a profile means.
+
+    positions: events that the encoder is trained on, over all its epochs; epochs_max: the most for a small history
+    patience: readings of validation without a gain after which it stops
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    positions: int
     epochs_max: int
-    patience: int = 1
+    patience: int = 3
     windows_an_epoch_max: int
     head_windows: int
     stopping_users: int
@@ -55,17 +65,19 @@ class Effort(BaseModel):
 
 EFFORTS: dict[str, Effort] = {
     "full": Effort(
-        epochs_max=4,
+        positions=4_000_000,
+        epochs_max=30,
         windows_an_epoch_max=40_000,
         head_windows=10_000,
-        stopping_users=600,
+        stopping_users=2_000,
         weight_users=800,
         dial_users=400,
         evaluation_users=3_000,
         curve_moments=600,
     ),
     "demo": Effort(
-        epochs_max=1,
+        positions=600_000,
+        epochs_max=3,
         windows_an_epoch_max=8_000,
         head_windows=3_000,
         stopping_users=200,

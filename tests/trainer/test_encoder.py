@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.build import events
-from trainer.sequences import NOTHING, Sequences
+from trainer.sequences import NOTHING, Sequences, one_by_one
 
 DIM, LENGTH = 8, 6
 
@@ -15,12 +15,13 @@ DIM, LENGTH = 8, 6
 def encoder() -> Any:
     import keras
 
-    from trainer.encoder_model import Shape, build
+    from trainer.encoder_model import Encoder, Shape
 
     keras.utils.set_random_seed(3)
-    built = build(Shape(dim=DIM, blocks=2, heads=2, interests=3))
+    built: Any = Encoder(Shape(dim=DIM, blocks=2, heads=2, interests=3))
     rng = np.random.default_rng(0)
-    built.set_weights([weight + 0.3 * rng.normal(size=weight.shape) for weight in built.get_weights()])
+    for weight in (*built.body.weights, *built.heads.weights):
+        weight.assign(weight + 0.3 * rng.normal(size=weight.shape))
     return built
 
 
@@ -41,6 +42,18 @@ def test_interests_are_unit_vectors_and_shares_sum_to_one(encoder: Any) -> None:
     assert interests.shape == (1, 3, DIM)
     assert np.allclose(np.linalg.norm(interests, axis=2), 1.0, atol=1e-5)
     assert np.allclose(shares.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_one_interest_is_the_single_vector_with_all_of_the_share() -> None:
+    from trainer.encoder_model import Encoder, Shape
+
+    feed: dict[str, Any] = history()
+    encoder = Encoder(Shape(dim=DIM))
+    interests, shares = outputs(encoder, feed)
+    hidden = encoder.hidden(**feed)
+    single = encoder.single(encoder.now(hidden, feed["ages_days"], feed["mask"])).numpy()
+    assert np.allclose(interests[:, 0], single, atol=1e-6)
+    assert shares.tolist() == [[1.0]]
 
 
 def test_the_order_of_rows_with_one_time_changes_nothing(encoder: Any) -> None:
@@ -73,6 +86,24 @@ def test_a_position_knows_nothing_that_is_later_than_itself(encoder: Any) -> Non
     assert not np.allclose(before[:, 3:], after[:, 3:], atol=1e-3)
 
 
+def test_moments_seconds_apart_stay_apart_where_ages_of_months_cannot_tell_them(encoder: Any) -> None:
+    second = 1 / 86_400
+    feed = history() | {"ages_days": np.array([[400 + second, 400, 399, 5, 1, 0]], dtype=np.float32)}
+    assert feed["ages_days"][0, 0] == feed["ages_days"][0, 1], "float32 tells them apart: the case is no case"
+    moments = np.array([[-5, -4, -3, -2, -1, 0]], dtype=np.int32)
+    changed = feed | {"item_vectors": feed["item_vectors"].copy()}
+    changed["item_vectors"][:, 1] += 1.0
+    before, after = (encoder.hidden(**one, moments=moments).numpy() for one in (feed, changed))
+    assert np.allclose(before[:, 0], after[:, 0], atol=1e-5)
+
+
+def test_a_history_counts_the_same_whenever_it_is_asked(encoder: Any) -> None:
+    feed = history()
+    later = feed | {"ages_days": feed["ages_days"] + 3.0}
+    for one, other in zip(outputs(encoder, feed), outputs(encoder, later), strict=True):
+        assert np.allclose(one, other, atol=1e-4)
+
+
 def test_targets_are_items_of_the_next_group_of_the_same_user() -> None:
     rng = np.random.default_rng(0)
     rows = [(int(rng.integers(6)), int(rng.integers(40)), float(rng.integers(10))) for _ in range(200)]
@@ -84,6 +115,11 @@ def test_targets_are_items_of_the_next_group_of_the_same_user() -> None:
         assert (targets[mask == 0] == NOTHING).all()
         for item, target in zip(items[mask > 0].tolist(), targets[mask > 0].tolist(), strict=True):
             assert target == NOTHING or any(target in later for later in after[item])
+
+
+def test_moments_of_a_window_are_its_timestamp_groups() -> None:
+    windows = Sequences(events([(0, 1, 0.0), (0, 2, 1.0), (0, 3, 1.0), (0, 4, 5.0)]), 4).latest(np.array([0]))
+    assert windows.moments.tolist() == [[-2, -1, -1, 0]]
 
 
 def test_a_users_last_group_asks_for_nothing() -> None:
@@ -100,6 +136,16 @@ def test_whole_moments_never_cut_a_group() -> None:
     assert len(windows) == 3
     assert [int(items[-1]) for items in windows.items] == [2, 5, 8]
     assert [set((targets // 3).tolist()) for targets in windows.targets] == [{1}, {2}, {3}]
+
+
+def test_ticks_of_a_coarse_clock_come_one_by_one_in_every_order_and_stay_in_their_group() -> None:
+    known = events([(0, 9, 0.0), (0, 1, 1.0), (0, 2, 1.0), (0, 3, 1.0), (1, 7, 1.0)])
+    rng = np.random.default_rng(0)
+    seen = {tuple(one_by_one(known, rng).items.tolist()) for _ in range(200)}
+    assert len(seen) == 6
+    assert {items[0] for items in seen} == {9}
+    assert {items[4] for items in seen} == {7}
+    assert one_by_one(known, rng).groups.tolist() == [0, 1, 2, 3, 4]
 
 
 def _next_items(known: Any) -> dict[int, list[set[int]]]:

@@ -1,0 +1,43 @@
+"""How long the encoder is trained, how fast, and how much is dropped: by the size of the history.
+
+    epochs   as many as the budget of positions pays for: many for a small history, few for a large one
+    rate     rises over the first epoch, then falls along half a cosine to FLOOR of itself
+    dropout  less for more events: a large history is its own noise
+
+Loshchilov & Hutter, "SGDR", ICLR 2017.
+"""
+
+import math
+from dataclasses import dataclass
+
+FLOOR = 0.05
+DROPOUT_AT_100K, DROPOUT_A_DECADE = 0.3, -0.1
+DROPOUT_MIN, DROPOUT_MAX = 0.1, 0.4
+
+
+@dataclass
+class Schedule:
+    """A count of steps, and the learning rate of each."""
+
+    learning_rate: float
+    warm_steps: int
+    total_steps: int
+    step: int = 0
+
+    def __call__(self) -> float:
+        """The next step's learning rate."""
+        warm = min(1.0, (self.step + 1) / max(self.warm_steps, 1))
+        done = min(1.0, self.step / max(self.total_steps, 1))
+        self.step += 1
+        return self.learning_rate * warm * (FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + math.cos(math.pi * done)))
+
+
+def epochs(positions_an_epoch: int, positions: int, most: int) -> int:
+    """Passes that `positions` pay for, between 1 and `most`."""
+    return max(1, min(most, round(positions / max(positions_an_epoch, 1))))
+
+
+def dropout(events: int) -> float:
+    """Share of what is dropped in training."""
+    found = DROPOUT_AT_100K + DROPOUT_A_DECADE * math.log10(max(events, 1) / 1e5)
+    return min(DROPOUT_MAX, max(DROPOUT_MIN, found))
