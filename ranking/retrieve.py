@@ -2,7 +2,8 @@
 
     REPEAT     items the user had, strongest first
     NEIGHBOUR  the strongest pulls of transitions and neighbours
-    INTEREST   nearest to each interest, room by share with a floor, and by the factor where it has a weight
+    INTEREST   nearest to each interest, room by share with a floor, and by the factor where it has a weight; and items
+               that nobody ever turned to, by what the catalogue says of them (ranking/cold_shelf.py)
     FRESH      newest in the catalogue
     POPULAR    recent-popular, spread over the topics of the user and of the catalogue; then whatever fills the count
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from interests.absorb import MS_PER_DAY
 from interests.bundle import Bundle
 from interests.profile import Profile
+from ranking.cold_shelf import ColdShelf
 from ranking.nearby import nearby
 from ranking.nearest import nearest_interests
 from ranking.pull import Pull, pull
@@ -32,6 +34,7 @@ Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 INTEREST_PART, FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART = 0.22, 0.20, 0.16, 0.26, 0.03, 0.13
+COLD_PART = 0.04
 FRESH_DAYS = 14.0
 HEAD_SPARE = 8  # more of a list of popular items than asked for, before the whole of it is looked through
 
@@ -73,6 +76,7 @@ class Retriever:
         self._topic_ends = np.cumsum(sizes)
         self._topic_starts = self._topic_ends - sizes
         self._fresh = _fresh(bundle)
+        self._cold = ColdShelf(bundle, self._topic)
 
     def retrieve(
         self, profile: Profile, count: int, allowed: Mask | None = None, pulled: Pull | None = None
@@ -89,12 +93,21 @@ class Retriever:
         # Weakest reason first, so that a stronger one writes over it.
         found[self._popular_over_topics(profile, int(count * POPULAR_PART), allowed)] = Source.POPULAR
         found[self._fresh[allowed[self._fresh]][: int(count * FRESH_PART)]] = Source.FRESH
+        found[self._cold.find(profile, int(count * COLD_PART), allowed)] = Source.INTEREST
         found[self._near_interests(profile, count, allowed, open_rows)] = Source.INTEREST
         found[self._pulled(profile, int(count * PULL_PART), allowed, pulled)] = Source.NEIGHBOUR
         found[had[: int(count * REPEAT_PART)]] = Source.REPEAT
         missing = min(count, open_rows) - int(np.count_nonzero(found))
         if missing > 0:
-            found[self._most_popular(missing, allowed, found)] = Source.POPULAR
+            rows = self._most_popular(missing, allowed, found)
+            found[rows] = Source.POPULAR
+            # Of items that nobody turned to, those that fit the user rather than those that come first.
+            unknown = rows[self._bundle.arrays.popularity[rows] == 0]
+            fitting = self._cold.find(profile, len(unknown), allowed)
+            fitting = fitting[(found[fitting] == 0) | np.isin(fitting, unknown)]
+            come = int(np.count_nonzero(found[fitting] == 0))
+            found[np.setdiff1d(unknown, fitting)[:come]] = 0  # as many leave
+            found[fitting] = Source.INTEREST
         found[had[found[had] > 0]] = Source.REPEAT
         rows = np.flatnonzero(found != 0)
         sources = found[rows]

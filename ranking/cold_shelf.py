@@ -1,0 +1,58 @@
+"""Items that nobody ever turned to, found by what the catalogue says of them.
+
+They lie by topic, newest first. A user's topics are walked from the largest share of their mix until LOOKED_AT items
+are on the table; those with the largest content signal are taken. So the cost is bounded however large the shelf is.
+Whether an item is available may change under a running server, so only `allowed` says it.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.bundle import Bundle
+from interests.profile import Profile
+from ranking.content import content
+from ranking.top import top
+
+LOOKED_AT = 2048
+TOPIC_MAX = 512  # of one topic, so that the largest does not fill the table
+
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+class ColdShelf:
+    """What a bundle has of them; empty where it has no weights for them."""
+
+    def __init__(self, bundle: Bundle, main_topic: npt.NDArray[np.int64]) -> None:
+        """main_topic (n,): of each item, -1 where it has none."""
+        arrays = bundle.arrays
+        cold = np.flatnonzero(arrays.popularity == 0)
+        known = (arrays.content_ids[cold] >= 0).any(axis=1) | (arrays.content_vectors[cold] != 0).any(axis=1)
+        rows = cold[known] if bundle.manifest.cold_weights else cold[:0]
+        # Topic -1 comes first and is walked last.
+        order = np.lexsort((rows, -arrays.first_seen_ms[rows], main_topic[rows]))
+        self._bundle = bundle
+        self._rows: Rows = rows[order]
+        sizes = np.bincount(main_topic[rows] + 1, minlength=bundle.manifest.topic_count + 1)
+        self._ends = np.cumsum(sizes)
+        self._starts = self._ends - sizes
+
+    def find(self, profile: Profile, count: int, allowed: Mask) -> Rows:
+        """Up to `count` allowed rows, in no order, that fit the user's content better than 0."""
+        if count <= 0 or not len(self._rows) or profile.is_cold:
+            return self._rows[:0]
+        rows = self._table(profile, allowed)
+        scores = content(self._bundle, profile, rows)
+        best = top(scores, count)
+        return rows[best[scores[best] > 0]]
+
+    def _table(self, profile: Profile, allowed: Mask) -> Rows:
+        if len(self._rows) <= LOOKED_AT:
+            return self._rows[allowed[self._rows]]
+        topics = np.append(np.argsort(-profile.anchor, kind="stable") + 1, 0)
+        sizes = np.minimum(self._ends[topics] - self._starts[topics], TOPIC_MAX)
+        walked = int(np.searchsorted(np.cumsum(sizes), LOOKED_AT)) + 1
+        topics, sizes = topics[:walked], sizes[:walked]
+        offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rows: Rows = self._rows[np.repeat(self._starts[topics], sizes) + offsets]
+        return rows[allowed[rows]]
