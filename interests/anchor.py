@@ -1,12 +1,13 @@
 """What a person is in the long run, as weights of items: slow to take on, slow to let go.
 
-    anchor weight of an item = sum over its events of  faded strength * ripe(age) * (PROMPTED if it was being shown)
-    ripe(age)                = RIPE_AT_ONCE + (1 - RIPE_AT_ONCE) * (1 - 2^(-age / RIPE_HALF_LIFE_DAYS))
+    anchor weight of an item = steady(topic) * sum over its events of  faded strength * ripe(age) * (PROMPTED if shown)
+    ripe(age)     = RIPE_AT_ONCE + (1 - RIPE_AT_ONCE) * (1 - 2^(-(age / RIPE_HALF_LIFE_DAYS)^2))
+    steady(topic) = min(1, items a day / items of the topic a day of the topic)            days: with an item, not idle
 
-A burst (a gift bought, a child on the tablet) is young, so it hardly moves the anchor; what goes on for weeks ripens
-and does. What was taken from what we chose to show says less of a person than what they came for, and would let the
-system learn its own narrowing; what outlasts the showing counts in full. A history of one evening is all of one age:
-there ripeness changes nothing.
+A burst (a gift bought, a child on the tablet) is young, so it hardly moves the anchor, and crowded into a day, so it
+does not later on either; what goes on for weeks ripens and does. What was taken from what we chose to show says less of
+a person than what they came for, and would let the system learn its own narrowing; what outlasts the showing counts in
+full. A history of one evening is all of one age and one day: there nothing of this changes anything.
 
 The latest events have times of their own in a state. What a sum holds beyond them is older than all of them.
 """
@@ -20,7 +21,7 @@ from interests.events import Action
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
-RIPE_AT_ONCE = 0.05
+RIPE_AT_ONCE = 0.02
 RIPE_HALF_LIFE_DAYS = 28.0
 PROMPTED = 0.15
 SHOWN_MIN = 0.02  # faded impressions: after two and a half weeks nobody chooses something because it was shown
@@ -65,9 +66,24 @@ def anchor_weights(
 
 def ripe(ages_days: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """How much of an event of this age counts, in [RIPE_AT_ONCE, 1)."""
-    grown = 1.0 - np.exp2(-np.asarray(ages_days, dtype=np.float64) / RIPE_HALF_LIFE_DAYS)
+    grown = 1.0 - np.exp2(-np.square(np.asarray(ages_days, dtype=np.float64) / RIPE_HALF_LIFE_DAYS))
     ripened: npt.NDArray[np.float64] = RIPE_AT_ONCE + (1.0 - RIPE_AT_ONCE) * grown
     return ripened
+
+
+def steady(topics: Rows, days: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """How much each item counts (m,), in (0, 1]: less where its topic came all at once.
+
+    topics (m,): main topic, -1 for none; days (m,): on which day it was last had
+    """
+    if not len(topics):
+        return np.ones(0)
+    topic = topics.astype(np.int64) + 1
+    cells = np.unique(topic * (2**40) + (days - days.min()))
+    items, active = np.bincount(topic), np.bincount(cells // 2**40, minlength=int(topic.max()) + 1)
+    a_day = len(topics) / len(np.unique(days))
+    counted: npt.NDArray[np.float64] = np.minimum(1.0, a_day * active[topic] / items[topic])
+    return counted
 
 
 def _by_action(rule: AbsorbRule) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interests.absorb import DEFAULT_RULE, MS_PER_DAY, AbsorbRule, faded_weight
-from interests.anchor import anchor_weights
+from interests.anchor import anchor_weights, steady
 from interests.bundle import Bundle
 from interests.events import Action
 from interests.state import InterestState, InterestVectors
@@ -80,6 +80,7 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
     exposure_rows, exposure_weights = _exposure(state, bundle, rule)
     recent = (recent_rows, ages_days, recent_actions)
     lasting = anchor_weights(item_rows, item_weights, *recent, exposure_rows, exposure_weights, rule)
+    lasting = lasting * steady(_main_topics(bundle, item_rows), times_ms[had] // int(MS_PER_DAY)).astype(np.float32)
     anchor = mix(bundle, item_rows, lasting)
     total = float(item_weights.sum())
     return Profile(
@@ -118,6 +119,14 @@ def mix_of_shares(topics: Rows, shares: Floats, topic_count: int) -> Floats:
     total = np.bincount(topics[known], weights=shares[known], minlength=topic_count).astype(np.float32)
     mass = total.sum()
     return total / mass if mass > 0 else total
+
+
+def _main_topics(bundle: Bundle, rows: Rows) -> Rows:
+    shares = bundle.arrays.item_topic_shares[rows]
+    if not shares.shape[1]:
+        return np.full(len(rows), -1, dtype=np.int32)
+    topics: Rows = bundle.arrays.item_topic_ids[rows, shares.argmax(axis=1)]
+    return topics
 
 
 def entropy(shares: Floats) -> float:

@@ -4,7 +4,7 @@
     base           = (1 - r) * anchor + r * recent mix
     mix            = max(base, min(2 * base, FLOOR)) over its sum             a small interest counts up to double
     narrowing      = (1 - entropy(recent) / entropy(anchor)) * m / (m + HALF_TRUST_EVENTS),  m: recent interactions
-    protection     = (1 + narrowing) * (1 + MEMORY * w / (w + HALF_TRUST)),   w: faded count of impressions
+    protection     = (1 + NARROWED * narrowing) * (1 + MEMORY * w / (w + HALF_TRUST)),   w: faded count of impressions
 
 So where what a person does lately is narrower than what they are, the anchor holds more and the recent mix says less;
 where slates have been shown, what they left out is paid back sooner. Someone who really moves on takes the anchor
@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float32]
 RECENT = 0.1
 FLOOR = 0.01
 MEMORY = 8.0
+NARROWED = 4.0
 HALF_TRUST = 20.0  # impressions after which exposure counts by half: one slate
 HALF_TRUST_EVENTS = 10.0
 
@@ -59,7 +60,7 @@ def target(bundle: Bundle, profile: Profile) -> Target:
         return Target(np.array(bundle.arrays.topic_shares, dtype=np.float32), shown)
     memory = MEMORY * profile.exposure_weight / (profile.exposure_weight + HALF_TRUST)
     mix = _normal(np.maximum(base, np.minimum(2.0 * base, FLOOR)))
-    return Target(mix, shown, (1.0 + narrowed) * (1.0 + memory))
+    return Target(mix, shown, (1.0 + NARROWED * narrowed) * (1.0 + memory))
 
 
 def plain(mix: Floats) -> Target:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from interests import bundle as bundles
 from interests.absorb import absorb
-from interests.anchor import ripe
+from interests.anchor import ripe, steady
 from interests.bundle import Bundle
 from interests.encoder import Encoder
 from interests.events import Action, Interaction, LogEntry
@@ -92,4 +92,12 @@ def test_it_is_a_mix_of_topics_the_user_had_whatever_the_past(
 @given(age=st.floats(0, 10_000), more=st.floats(0, 100))
 def test_ripeness_grows_with_age(age: float, more: float) -> None:
     assert 0 < float(ripe(age)) <= float(ripe(age + more)) <= 1
-    assert float(ripe(np.array(28.0))) == pytest.approx(0.525)
+    assert float(ripe(np.array(28.0))) == pytest.approx(0.51)
+
+
+def test_what_came_all_at_once_counts_little_even_when_it_is_old(bundle: Bundle) -> None:
+    burst = [(5, number, 121.0 + number / 100) for number in range(20)]
+    after = [(0 if day % 6 else 1, 5 + day // 3, float(day)) for day in range(123, 220, 3)]
+    found = living(bundle, settled() + burst + after)
+    assert found.anchor[5] < 0.15
+    assert steady(np.array([3, 3, 3, 1, 1]), np.array([5, 5, 5, 6, 7])) == pytest.approx([5 / 9, 5 / 9, 5 / 9, 1, 1])
