@@ -3,9 +3,9 @@
     python -m bench.growth [--json FILE] [--rounds N] [--items N ...]
 
 Each size is a process of its own: random items around the centres of 300 topics, 64 dimensions, 50 neighbours each;
-200 users with 60 items had of four topics, and four interests. Timed is from a profile to the slate's bytes, in process.
-recall: of the about 500 candidates that exact search finds near a user's interests and factor, how many are candidates
-here; the limit is .97. The p99 of each size stands against that of the smallest: at most twice.
+200 users with 60 items had of four topics, and four interests. Timed is from a profile to the slate's bytes, in
+process. recall: of the about 500 candidates that exact search finds near a user's interests and factor, how many are
+candidates here; the limit is .97. The p99 of each size stands against that of the smallest: at most twice.
 """
 
 import argparse
