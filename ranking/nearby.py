@@ -155,7 +155,8 @@ def _probes(vectors: Floats) -> Floats:
     rng = np.random.default_rng(1)
     picks = rng.integers(0, len(vectors), (PROBES, 4))
     parts = np.array([[1, 0, 0, 0], [1, 1, 0, 0], [4, 3, 2, 1]], dtype=np.float32)[np.arange(PROBES) % 3]
-    return np.einsum("pi,pid->pd", parts, vectors[picks]).astype(np.float32)
+    queries: Floats = np.einsum("pi,pid->pd", parts, vectors[picks]).astype(np.float32)
+    return queries
 
 
 def _said(vectors: Floats) -> dict[str, int]:
