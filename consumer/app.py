@@ -80,7 +80,8 @@ def consume_topic(settings: ConsumerSettings, stop: threading.Event) -> None:
     # Only now: these need the ONNX Runtime that was just looked for.
     from consumer.archive import MIB, Archive
     from consumer.dead_letters import KafkaDeadLetters
-    from consumer.loop import Consumer, Pace
+    from consumer.loop import Consumer
+    from consumer.pace import Pace
     from consumer.sources.kafka import KafkaSource
 
     quiet_library_logs()
@@ -132,7 +133,8 @@ def consume_file(settings: ConsumerSettings, stop: threading.Event) -> None:
     check_onnxruntime()
     from consumer.backfill import backfill
     from consumer.dead_letters import MemoryDeadLetters
-    from consumer.loop import Consumer, Pace
+    from consumer.loop import Consumer
+    from consumer.pace import Pace
     from consumer.sources.file import FileSource
 
     assert settings.from_file is not None

@@ -16,39 +16,22 @@ from dataclasses import dataclass, field
 
 from consumer.archive import Archive
 from consumer.backoff import Backoff
-from consumer.dead_letters import DeadLetter, DeadLetters
-from consumer.decode import decode
+from consumer.dead_letters import DeadLetters
 from consumer.metrics import Metrics
-from consumer.sources.base import Batch, Bounds, Record, Source
+from consumer.pace import Pace
+from consumer.sift import Sift
+from consumer.sources.base import Batch, Bounds, Source
 from consumer.watchdog import SourceStuck, Watchdog
 from interests.absorb import DEFAULT_RULE, AbsorbRule
 from interests.apply import apply
 from interests.encoder import Encoder
-from interests.errors import BadRecord, BrokerUnavailable, Fenced, StoreUnavailable
+from interests.errors import BrokerUnavailable, Fenced, StoreUnavailable
 from interests.events import LogEntry, LogPartition
 from interests.failpoints import failpoint
 from interests.stores.base import InterestStore
 from interests.stores.written import ENTRIES_MAX, WrittenStates
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much at once, and how long between. Seconds.
-
-    batch_records: one durable write a batch, so larger is faster and later
-    catch_up_records: the same while more than `batch_records` wait
-    encode_behind: while more than so many records wait, states are written without vectors: who reads one encodes it
-    poll_s: how long a poll waits for a record; also how long a stop takes
-    look_s: between two looks at how far the log has grown
-    """
-
-    batch_records: int = 1000
-    poll_s: float = 0.5
-    look_s: float = 10.0
-    catch_up_records: int = 4000
-    encode_behind: int = 5000
 
 
 @dataclass
@@ -76,7 +59,7 @@ class Consumer:
 
     def __post_init__(self) -> None:
         self._unclaimed: frozenset[LogPartition] = frozenset()
-        self._dead_up_to: dict[LogPartition, int] = {}
+        self._sift = Sift(self.dead_letters, self.metrics)
         self._absorbed_up_to: dict[LogPartition, int] = {}
         self._retry_at_s = self._look_at_s = float("-inf")
         self._waiting = 0
@@ -157,7 +140,7 @@ class Consumer:
         if self.archive is not None:
             self.archive.check_room()
         with self.metrics.stage("decode"):
-            entries = self._decode(batch.records)
+            entries = self._sift.entries(batch.records)
         with self.metrics.stage("apply"):
             self._apply(entries, batch.next_offsets, polled_s)
         if self.archive is not None:
@@ -192,26 +175,6 @@ class Consumer:
             return max(self.pace.batch_records, self.pace.catch_up_records)
         return self.pace.batch_records
 
-    def _decode(self, records: Sequence[Record]) -> list[LogEntry]:
-        """The entries among the records; the rest is in the dead letters before this returns."""
-        entries, letters = [], []
-        for record in records:
-            try:
-                entries.append(decode(record))
-            except BadRecord as bad:
-                letters.append(DeadLetter(record, bad.reason, str(bad)))
-        # A batch that is tried again while the store is away shall not fill the dead letters with its copies.
-        letters = [bad for bad in letters if bad.record.offset > self._dead_up_to.get(bad.record.partition, -1)]
-        if letters:
-            self.dead_letters.write(letters)
-            failpoint("after_dead_letter")
-            for letter in letters:
-                self._dead_up_to[letter.record.partition] = letter.record.offset
-                self.metrics.dead_letters.labels(letter.reason).inc()
-                place = {"partition": letter.record.partition.partition, "offset": letter.record.offset}
-                log.warning("record put to the dead letters", extra=place | {"reason": letter.reason})
-        return entries
-
     def _follow(self, batch: Batch) -> None:
         """Take note of partitions that came and went."""
         if not batch.assigned and not batch.revoked:
@@ -221,7 +184,7 @@ class Consumer:
             failpoint("on_revoke")
         self._unclaimed = (self._unclaimed - batch.revoked) | batch.assigned
         for partition in batch.revoked:
-            self._dead_up_to.pop(partition, None)
+            self._sift.forget(partition)
             self._absorbed_up_to.pop(partition, None)
         if self.archive is not None:
             self.archive.let_go(batch.revoked)
@@ -240,8 +203,7 @@ class Consumer:
         bounds = self.source.bounds(self._unclaimed)
         for partition, offset in claimed.items():
             self._absorbed_up_to[partition] = offset
-            # What lies below was put to the dead letters before the store's offset moved over it.
-            self._dead_up_to[partition] = max(self._dead_up_to.get(partition, -1), offset - 1)
+            self._sift.begin(partition, offset)
             if partition in bounds and self._is_readable(partition, offset, bounds[partition]):
                 start = min(offset, archived.get(partition, offset))
                 self.source.seek(partition, max(start, bounds[partition].begin))

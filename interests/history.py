@@ -216,11 +216,11 @@ def _with_erasures(raw: pl.DataFrame) -> pl.DataFrame:
     """The rows with `double`, `erases` and `erased`. Costs nothing to speak of where no file is a kept log."""
     import polars as pl
 
-    from interests.history_erasures import is_double, is_erased
+    from interests.history_erasures import has_doubles, is_double, is_erased
 
     erases = pl.col("erases").fill_null(False) if "erases" in raw.columns else pl.lit(False)
     raw = raw.with_columns(erases=erases, double=pl.lit(False), erased=pl.lit(False))
-    if raw[LOG].is_not_null().any():
+    if raw[LOG].is_not_null().any() and has_doubles(raw):
         raw = raw.with_columns(is_double(raw))
     if raw["erases"].any():
         raw = raw.with_columns(is_erased(raw))

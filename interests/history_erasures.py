@@ -28,6 +28,15 @@ def is_erase(action: pl.Series) -> pl.Series:
     return (action.cast(pl.String, strict=False).str.to_lowercase() == ERASE).fill_null(False)
 
 
+def has_doubles(rows: pl.DataFrame) -> bool:
+    """Whether two files reach over each other in one log; a single file has each place once."""
+    placed = rows.filter(pl.col(LOG).is_not_null())
+    ranges = placed.group_by("file", LOG).agg(begin=pl.col(LOG_OFFSET).min(), last=pl.col(LOG_OFFSET).max())
+    ranges = ranges.sort(LOG, "begin")
+    reached = pl.col("last").cum_max().shift(1).over(LOG)
+    return bool(ranges.select((pl.col("begin") <= reached).any()).item())
+
+
 def is_double(rows: pl.DataFrame) -> pl.Series:
     """Which rows stand at an offset that an earlier row stood at."""
     placed = rows.select(LOG, LOG_OFFSET)

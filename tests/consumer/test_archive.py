@@ -14,7 +14,8 @@ from consumer.archive import Archive
 from consumer.archive_files import ArchiveDirectory, name_of, parse
 from consumer.archive_merge import merge
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.errors import SettingsRejected, StoreCorrupt
 from interests.events import Action, LogEntry, LogPartition
@@ -335,3 +336,11 @@ def test_random_orders_of_writers_and_merges_lose_nothing(directory):
         if rng.random() < 0.3:
             merge(directory, lambda _: None, file_bytes=rng.choice([1, 10_000, 10**9]))
     assert read_interactions(directory).frame["item_id"].to_list() == [f"item-{n}" for n in range(120)]
+
+
+def test_a_long_file_that_reaches_over_several_later_ones_is_noticed(directory):
+    entries = [did("ada", offset, f"item-{offset}") for offset in range(30)]
+    keep(directory, entries)
+    keep(directory, entries[5:10], begin=5)
+    keep(directory, entries[20:25], begin=20)
+    assert read_interactions(directory).report.dropped == {"twice in the log": 10}

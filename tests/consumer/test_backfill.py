@@ -10,7 +10,8 @@ import pytest
 from consumer.app import main
 from consumer.backfill import backfill
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.file import FileSource
 from consumer.watchdog import SourceStuck
 from interests.history import read_interactions, to_interactions

@@ -11,7 +11,8 @@ from plural.v1 import events_pb2
 
 from consumer.dead_letters import MemoryDeadLetters
 from consumer.decode import VALUE_BYTES_MAX, decode
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.base import Record
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.errors import BadRecord

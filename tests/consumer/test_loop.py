@@ -6,8 +6,9 @@ import pytest
 
 from consumer.backoff import Backoff
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
 from consumer.metrics import Metrics
+from consumer.pace import Pace
 from consumer.sources.base import Batch
 from consumer.sources.memory import MemoryLog, MemorySource
 from consumer.watchdog import SourceStuck, Watchdog

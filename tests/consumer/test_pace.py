@@ -8,8 +8,9 @@ import pytest
 
 from consumer.broker import Broker as BrokerOptions
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
 from consumer.metrics import Metrics
+from consumer.pace import Pace
 from consumer.sources.base import Batch
 from consumer.sources.kafka import KafkaSource
 from consumer.sources.memory import MemoryLog, MemorySource

@@ -10,7 +10,8 @@ import pytest
 
 from consumer.archive import Archive
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.bundle import load
 from interests.events import Action

@@ -231,9 +231,12 @@ def test_a_zombie_that_wakes_up_cannot_move_a_state_back(kafka, topic, redis_ser
     store.close()
 
 
+@pytest.mark.redis
 @pytest.mark.promise("R2")
-def test_a_group_whose_members_come_and_go_leaves_the_states_of_a_replay(kafka, topic, rng, seen: Seen):
-    store, partitions = MemoryStore(), partitions_of(kafka, topic)
+def test_a_group_whose_members_come_and_go_leaves_the_states_of_a_replay(kafka, topic, redis_server, rng, seen: Seen):
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushdb()
+    store, partitions = open_store(redis_server.url), partitions_of(kafka, topic)
     running: list[ConsumerThread] = []
     moves = {"joined": 0, "left": 0}
     for _ in range(GROUP_STEPS):
@@ -243,10 +246,10 @@ def test_a_group_whose_members_come_and_go_leaves_the_states_of_a_replay(kafka, 
             running.pop(rng.randrange(len(running))).__exit__(None, None, None)
         else:
             moves["joined"] += 1
-            running.append(ConsumerThread(kafka, topic, store.handle()).__enter__())
+            running.append(ConsumerThread(kafka, topic, open_store(redis_server.url)).__enter__())
         time.sleep(rng.uniform(0.0, 0.6))
     if not running:
-        running.append(ConsumerThread(kafka, topic, store.handle()).__enter__())
+        running.append(ConsumerThread(kafka, topic, open_store(redis_server.url)).__enter__())
     until(lambda: absorbed(store, partitions) == 100 * GROUP_STEPS, "all is read")
     for member in running:
         member.__exit__(None, None, None)

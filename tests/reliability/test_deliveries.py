@@ -6,7 +6,8 @@ import random
 import pytest
 
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.absorb import DEFAULT_RULE, absorb
 from interests.apply import apply

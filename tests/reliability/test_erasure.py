@@ -8,7 +8,8 @@ import pytest
 from consumer.archive import Archive
 from consumer.archive_merge import merge
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.errors import HistoryRejected
 from interests.history import read_interactions

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.errors import BrokerUnavailable
 from interests.stores.lmdb import LmdbStore

@@ -13,7 +13,8 @@ import redis
 
 from consumer.app import main
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.errors import SettingsRejected
 from interests.stores import make_current, open_store

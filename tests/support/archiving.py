@@ -16,7 +16,8 @@ from consumer.archive import Archive
 from consumer.archive_files import ArchiveDirectory
 from consumer.archive_merge import merge
 from consumer.dead_letters import MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.base import Record
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.stores import open_store

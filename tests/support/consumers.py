@@ -14,7 +14,8 @@ from typing import Any
 
 from consumer.broker import Broker as BrokerOptions
 from consumer.dead_letters import KafkaDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.kafka import KafkaSource
 from interests.events import LogPartition
 from interests.stores.base import InterestStore

@@ -12,7 +12,8 @@ from kafka import TopicPartition
 from consumer.app import read_settings
 from consumer.broker import Broker
 from consumer.dead_letters import KafkaDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.kafka import KafkaSource
 from interests.events import LogPartition
 from interests.state import InterestState

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from consumer.backoff import Backoff
 from consumer.dead_letters import DeadLetter, MemoryDeadLetters
-from consumer.loop import Consumer, Pace
+from consumer.loop import Consumer
+from consumer.pace import Pace
 from consumer.sources.base import Batch
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.errors import BrokerUnavailable, StoreUnavailable
