@@ -45,8 +45,12 @@ class Evaluate(HistorySettings):
         description="last-out, last-basket: a user's last event, or timestamp group, is the test, the one before "
         "validates; time-split: 80/10/10 by time; prequential: models from the first half, the rest replayed",
     )
+    seeds: int = Field(1, ge=1, le=100, description="models are learned this often, from --seed on; figures are means")
     json_file: Path | None = Field(
         None, alias="json", description="write the figures there: a list of row, metric, value, low, high"
+    )
+    html_file: Path | None = Field(
+        None, alias="html", description="write a page there: tables, curves and what it took; needs no network"
     )
 
 
@@ -95,22 +99,21 @@ def _fit(command: Fit) -> None:
 
 def _evaluate(command: Evaluate) -> None:
     until_ms = _until_ms(command.until)
-    if command.json_file:
-        _check_writable(command.json_file.parent)
+    for file in (command.json_file, command.html_file):
+        if file:
+            _check_writable(file.parent)
     inputs, reporter, watch = _read(command, until_ms)
     from trainer.splits import split
 
-    part = split(inputs.events, command.protocol)
+    split(inputs.events, command.protocol)  # refused now, and not after TensorFlow has loaded
     with _quiet_start():
-        from trainer.evaluate import lines
-        from trainer.learn import seed_everything
-        from trainer.measure import measure
-    seed_everything(command.seed)
-    figures = measure(inputs, command, part, None, reporter, watch).figures
+        from trainer.evaluation import evaluation
+    found = evaluation(inputs, command, command.protocol, command.seeds, command.html_file, reporter, watch)
     if command.json_file:
-        command.json_file.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
-    for line in lines(figures):
-        print(line)
+        command.json_file.write_text(json.dumps([asdict(figure) for figure in found], indent=1) + "\n")
+        print(command.json_file)
+    if command.html_file:
+        print(command.html_file)
 
 
 def _read(command: HistorySettings, until_ms: int | None) -> "tuple[Inputs, Reporter, Stopwatch]":

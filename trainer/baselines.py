@@ -1,76 +1,65 @@
-"""Rankings that are the same for everyone: what any personal one must beat."""
+"""What any personal ranking must beat: rankings that know little, and say so by their names.
 
-from dataclasses import dataclass
+A baseline scores all n items for a batch of pasts at once; what must not be shown is taken out by who asks.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from interests.absorb import MS_PER_DAY
 from trainer.data import Events
-from trainer.metrics import expected_gain, ideal_gain
+from trainer.moments import Past
 
-Doubles = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
 
-RECENT_DAYS = 7.0
-
-
-@dataclass(frozen=True)
-class Places:
-    """For each relevant item how many items rank above it, and how many level with it, itself among them."""
-
-    above: npt.NDArray[np.int64]
-    level: npt.NDArray[np.int64]
-
-    def ndcg(self, size: int) -> float:
-        """NDCG at `size`, ties averaged."""
-        ideal = ideal_gain(len(self.above), size)
-        return float(expected_gain(self.above, self.level, size).sum()) / ideal if ideal else 0.0
-
-    def recall(self, size: int) -> float:
-        """Expected share among the first `size`, ties averaged."""
-        if not len(self.above):
-            return 0.0
-        return float(np.clip((size - self.above) / self.level, 0.0, 1.0).mean())
+FALLBACK = 1e-6  # popularity, among items that a user never had
 
 
-class FixedRanking:
-    """Items by one score, sorted once; what a user must not see is taken out afterwards."""
+class Baseline(Protocol):
+    """One row of the table."""
 
-    def __init__(self, name: str, scores: Doubles) -> None:
-        """scores (n,), higher is better; unavailable items at minus infinity."""
-        self.name = name
-        self._scores = scores
-        self._ascending = np.sort(scores)
-        self._best = np.argsort(-scores, kind="stable")
-
-    def places(self, relevant: Rows, hidden: Rows) -> Places:
-        """Where relevant items stand once `hidden` ones are gone; the two have nothing in common."""
-        wanted = self._scores[relevant]
-        above = len(self._scores) - np.searchsorted(self._ascending, wanted, side="right")
-        level = len(self._scores) - above - np.searchsorted(self._ascending, wanted, side="left")
-        gone = self._scores[hidden]
-        above -= (gone[None] > wanted[:, None]).sum(axis=1)
-        level -= (gone[None] == wanted[:, None]).sum(axis=1)
-        return Places(above, level)
-
-    def first(self, size: int, hidden: Rows) -> list[int]:
-        """The best `size` rows, ties by row."""
-        best = self._best[: size + len(hidden)]
-        return [int(row) for row in best[~np.isin(best, hidden)][:size]]
+    def scores(self, pasts: Sequence[Past]) -> Floats:
+        """Scores (u, n) float32 of all items for each past, higher is better."""
 
 
-def popular(events: Events, available: npt.NDArray[np.bool_]) -> FixedRanking:
-    """By interactions over the whole of the events."""
-    return FixedRanking("popular", _counts(events, np.ones(len(events), dtype=np.bool_), available))
+class Random:
+    """Another order for everyone who asks, the same for the same seed."""
+
+    def __init__(self, item_count: int, seed: int) -> None:
+        self._count, self._rng = item_count, np.random.default_rng(seed)
+
+    def scores(self, pasts: Sequence[Past]) -> Floats:
+        """Uniform noise (u, n)."""
+        return self._rng.random((len(pasts), self._count), dtype=np.float32)
 
 
-def recent_popular(events: Events, available: npt.NDArray[np.bool_]) -> FixedRanking:
-    """By interactions in the last week before the cut-off."""
-    late = events.times_ms > events.cutoff_ms - RECENT_DAYS * MS_PER_DAY
-    return FixedRanking("recent-popular", _counts(events, late, available))
+class Popular:
+    """The same for everyone: how often an item was had, over the last `days` or from the start."""
+
+    def __init__(self, events: Events, days: float | None = None) -> None:
+        late = events.times_ms > events.cutoff_ms - (days or np.inf) * MS_PER_DAY
+        self._counts = np.bincount(events.items[late], minlength=events.item_count).astype(np.float32)
+
+    def scores(self, pasts: Sequence[Past]) -> Floats:
+        """Counts (u, n)."""
+        return np.tile(self._counts, (len(pasts), 1))
 
 
-def _counts(events: Events, mask: npt.NDArray[np.bool_], available: npt.NDArray[np.bool_]) -> Doubles:
-    counts = np.bincount(events.items[mask], minlength=events.item_count).astype(np.float64)
-    return np.where(available, counts, -np.inf)
+class Repeat:
+    """What the user had, often and lately: sum over its events of 2^(-age / half-life); popular items after that."""
+
+    def __init__(self, events: Events, half_life_days: float) -> None:
+        counts = np.bincount(events.items, minlength=events.item_count).astype(np.float32)
+        self._fallback = counts * np.float32(FALLBACK / max(float(counts.max(initial=0.0)), 1.0))
+        self._half_life_days = half_life_days
+
+    def scores(self, pasts: Sequence[Past]) -> Floats:
+        """Faded counts (u, n)."""
+        found = np.tile(self._fallback, (len(pasts), 1))
+        for row, one in zip(found, pasts, strict=True):
+            faded = np.exp2(-one.ages_days / self._half_life_days)
+            row += np.bincount(one.items, weights=faded, minlength=len(row)).astype(np.float32)
+        return found

@@ -1,120 +1,181 @@
-"""Protocol B: how well a bundle, learned from the training part alone, ranks every user's last timestamp group.
+"""What rankings measure at the moments they are asked.
 
-All items are ranked. `served` is the pipeline that serves: states from absorb, profiles, slates at the bundle's default
-dial. Each row is there twice: with repeats allowed, and over items that are new to the user. Intervals are 95%
-bootstrap intervals over users.
+`served` is the pipeline that serves: states from absorb, profiles, slates at the bundle's default dial; its first
+SIZE come from a slate of that size, Recall@DEEP and MRR (within DEEP) from one of DEEP. A baseline or a single signal
+ranks every item by its score. KL: of the user's anchor and the slate's mix; ILD: of category vectors.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
-from ranking.query import Query, Repeats
+from ranking.fatigue import tired
+from ranking.filter import allow
+from ranking.query import Query
 from ranking.recommend import Ranker
+from ranking.score import SIGNALS, relevance, signals, weights_for
 from ranking.topics import calibration_kl
-from trainer.baselines import FixedRanking
-from trainer.metrics import interval, intra_list_distance, ndcg, recall
-from trainer.states import Case
+from trainer.bands import POPULARITY
+from trainer.baselines import Baseline
+from trainer.baselines_chosen import scored
+from trainer.metrics import Places, intra_list_distance, listed, ranked
+from trainer.moments import Moment, Past
+from trainer.table import SERVED, Row, Table
+from trainer.table import Figure as Figure  # one measured number, for who measures something else
+from trainer.variants import Variant
 
 SIZE, DEEP = 10, 100
-NEW = " (new items)"
+METRICS = ("NDCG@10", "HR@10", "Recall@100", "coverage@10", "ILD@10", "KL@10")  # what a terminal has room for
+ENCODER = "interest"  # the signal that the encoder makes
+ALL_ITEMS = "served, all items"
+RELEVANCE_ONLY = "served, relevance only"
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured number with its interval; low and high equal the value where there is none."""
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What is asked, of whom, and where it is written. moments, pasts, profiles and activity go together.
 
-    row: str
-    metric: str
-    value: float
-    low: float
-    high: float
+    activity: each moment's band; popularity (n,): each item's
+    """
 
+    table: Table
+    bundle: Bundle
+    moments: Sequence[Moment]
+    pasts: Sequence[Past]
+    profiles: Sequence[Profile]
+    variants: Sequence[Variant]
+    activity: Sequence[str]
+    popularity: npt.NDArray[np.int64]
 
-@dataclass
-class _Row:
-    """Per-user measures of one row of the table."""
+    def questions(self, variant: Variant) -> Iterator[tuple[int, Profile, Rows]]:
+        """Moments that this variant asks, with their answers (r,)."""
+        for at, (moment, past, one) in enumerate(zip(self.moments, self.pasts, self.profiles, strict=True)):
+            answers = variant.answers(moment, past)
+            if len(answers):
+                yield at, one, answers
 
-    ndcg: list[float] = field(default_factory=list)
-    recall: list[float] = field(default_factory=list)
-    distance: list[float] = field(default_factory=list)
-    kl: list[float] = field(default_factory=list)
-    shown: set[int] = field(default_factory=set)
-
-
-def evaluate(
-    bundle: Bundle,
-    cases: Sequence[Case],
-    seen: Sequence[Profile],
-    baselines: Sequence[FixedRanking],
-    seed: int,
-    tick: Callable[[], None],
-) -> list[Figure]:
-    """Figures of `served` and of each baseline; `tick` is called once a case."""
-    table: dict[str, _Row] = {}
-    ranker = Ranker(bundle)
-    for case, one in zip(cases, seen, strict=True):
-        had = np.unique(one.item_rows)
-        new = np.setdiff1d(case.relevant, had)
-        variants: tuple[tuple[Rows, str, Repeats | None], ...] = (
-            (case.relevant, "", None),
-            (new, NEW, "filter"),
+    def first(self, count: int) -> "Sheet":
+        """The first moments alone, written into the same table."""
+        head = slice(count)
+        return replace(
+            self,
+            moments=self.moments[head],
+            pasts=self.pasts[head],
+            profiles=self.profiles[head],
+            activity=self.activity[head],
         )
-        for relevant, suffix, repeats in variants:
-            if len(relevant):
-                _served(table.setdefault("served" + suffix, _Row()), bundle, ranker, one, relevant, repeats)
-                for baseline in baselines:
-                    hidden = had if repeats else had[:0]
-                    _fixed(table.setdefault(baseline.name + suffix, _Row()), bundle, baseline, one, relevant, hidden)
+
+    def write(self, row: Row, at: int, answers: Rows, shown: Sequence[int], near: Places, deep: Places | None) -> None:
+        """One slate of one row; near and deep: places of the answers in the first SIZE and, where asked, in DEEP."""
+        ndcg, mixes = near.ndcg(SIZE), topic_mixes(self.bundle, np.array(shown, dtype=np.int32))
+        measures = {
+            f"NDCG@{SIZE}": ndcg,
+            f"HR@{SIZE}": near.hit(SIZE),
+            f"Recall@{SIZE}": near.recall(SIZE),
+        }
+        if deep is not None:
+            measures |= {f"Recall@{DEEP}": deep.recall(DEEP), "MRR": deep.reciprocal(DEEP)}
+        measures[f"ILD@{SIZE}"] = intra_list_distance(mixes)
+        anchor = self.profiles[at].anchor
+        if anchor.sum() > 0 and mixes.sum() > 0:
+            measures[f"KL@{SIZE}"] = calibration_kl(anchor, mixes.sum(axis=0) / mixes.sum())
+        measures[f"NDCG@{SIZE}, {self.activity[at]}"] = ndcg
+        bands = self.popularity[answers]
+        for band in np.unique(bands).tolist():
+            measures[f"NDCG@{SIZE}, {POPULARITY[band]}"] = near.of(bands == band).ndcg(SIZE)
+        row.add(at, measures, shown)
+
+
+def served(sheet: Sheet, tick: Callable[[], None], name: str = SERVED) -> None:
+    """The pipeline that serves; ticks once a moment and variant that asks."""
+    ranker = Ranker(sheet.bundle)
+    deep_size = min(DEEP, sheet.bundle.manifest.item_count)
+    for variant in sheet.variants:
+        row = sheet.table.row(name, variant.suffix)
+        for at, one, answers in sheet.questions(variant):
+            first = slate(ranker, sheet.bundle, one, Query(size=SIZE, repeats=variant.repeats))
+            deep = slate(ranker, sheet.bundle, one, Query(size=deep_size, repeats=variant.repeats))
+            sheet.write(row, at, answers, first, listed(first, answers), listed(deep, answers))
+            tick()
+
+
+def served_as(
+    sheet: Sheet,
+    name: str,
+    tick: Callable[[], None],
+    dial: float | None = None,
+    hide: bool = False,
+    compared: bool = True,
+) -> None:
+    """The first SIZE alone, as a request may ask for them.
+
+    dial: the request's own; hide: whether the request excludes all that the user had, whatever the state knows of it
+    """
+    ranker, ids = Ranker(sheet.bundle), sheet.bundle.item_ids
+    for variant in sheet.variants:
+        row = sheet.table.row(name, variant.suffix, compared)
+        for at, one, answers in sheet.questions(variant):
+            gone = frozenset(ids[item] for item in sheet.pasts[at].had.tolist()) if hide else frozenset()
+            query = Query(size=SIZE, diversity=dial, repeats=variant.repeats, exclude_items=gone)
+            shown = slate(ranker, sheet.bundle, one, query)
+            sheet.write(row, at, answers, shown, listed(shown, answers), None)
+            tick()
+
+
+def every_item(sheet: Sheet, tick: Callable[[], None]) -> None:
+    """Single signals, and the sum of them that is served, over all items instead of candidates."""
+    rows, order = np.arange(sheet.bundle.manifest.item_count), _order(sheet.bundle)
+    for variant in sheet.variants:
+        for at, one, answers in sheet.questions(variant):
+            hidden = ~allow(sheet.bundle, one, Query(repeats=variant.repeats)).rows
+            columns = signals(sheet.bundle, one, rows).T
+            named = {f"signal {name}": column for name, column in zip(SIGNALS, columns, strict=True)}
+            everything = relevance(sheet.bundle, one, rows, weights=weights_for(sheet.bundle, variant.repeats))
+            named = {ALL_ITEMS: tired(one, rows, everything), "encoder": columns[SIGNALS.index(ENCODER)]} | named
+            for name, scores in named.items():
+                mine = scores.astype(np.float32)
+                mine[hidden] = -np.inf
+                shown, places = ranked(mine, answers, SIZE, DEEP, order)
+                sheet.write(sheet.table.row(name, variant.suffix), at, answers, shown, places, places)
+            tick()
+
+
+def baseline(sheet: Sheet, name: str, ranking: Baseline, variant: Variant, tick: Callable[[], None]) -> None:
+    """One baseline over all items."""
+    row, order = sheet.table.row(name, variant.suffix), _order(sheet.bundle)
+    answers = {at: found for at, _, found in sheet.questions(variant)}
+    asked = [(sheet.moments[at], sheet.pasts[at]) for at in answers]
+    for at, (_, past, scores) in zip(answers, scored(ranking, asked, sheet.bundle.arrays.available), strict=True):
+        scores[variant.hidden(past)] = -np.inf
+        shown, places = ranked(scores, answers[at], SIZE, DEEP, order)
+        sheet.write(row, at, answers[at], shown, places, places)
         tick()
-    available = int(np.count_nonzero(bundle.arrays.available))
-    return [figure for name, row in table.items() for figure in _figures(name, row, available, seed)]
 
 
-def lines(figures: Sequence[Figure]) -> list[str]:
-    """The table for a person, a row a line."""
-    metrics = list(dict.fromkeys(figure.metric for figure in figures))
-    rows = dict.fromkeys(figure.row for figure in figures)
-    value = {(figure.row, figure.metric): figure for figure in figures}
-    width = max((len(row) for row in rows), default=0)
-    said = [" " * width + "".join(f"  {metric:>22}" for metric in metrics)]
-    for row in rows:
-        cells = []
-        for metric in metrics:
-            cell = value[row, metric]
-            cells.append(f"{cell.value:.4f} [{cell.low:.4f}, {cell.high:.4f}]")
-        said.append(f"{row:<{width}}" + "".join(f"  {cell:>22}" for cell in cells))
-    return said
+def signal_ndcg(bundle: Bundle, profiles: Sequence[Profile], relevant: Sequence[Rows], filter_had: bool) -> list[float]:
+    """NDCG@SIZE of each of SIGNALS alone over all items, to choose the best by."""
+    rows, order = np.arange(bundle.manifest.item_count), _order(bundle)
+    found = np.zeros((len(profiles), len(SIGNALS)))
+    for at, (one, answers) in enumerate(zip(profiles, relevant, strict=True)):
+        hidden = ~allow(bundle, one, Query(repeats="filter" if filter_had else None)).rows
+        for column, scores in enumerate(signals(bundle, one, rows).T):
+            mine = scores.astype(np.float32)
+            mine[hidden] = -np.inf
+            found[at, column] = ranked(mine, answers, SIZE, SIZE, order)[1].ndcg(SIZE)
+    means: list[float] = found.mean(axis=0).tolist() if len(found) else [0.0] * len(SIGNALS)
+    return means
 
 
-def _served(row: _Row, bundle: Bundle, ranker: Ranker, one: Profile, relevant: Rows, repeats: Repeats | None) -> None:
-    first = _rows(bundle, ranker, one, Query(size=SIZE, repeats=repeats))
-    deep = _rows(bundle, ranker, one, Query(size=min(DEEP, bundle.manifest.item_count), repeats=repeats))
-    row.ndcg.append(ndcg(first, relevant, SIZE))
-    row.recall.append(recall(deep, relevant, DEEP))
-    _breadth(row, bundle, one, first)
-
-
-def _fixed(row: _Row, bundle: Bundle, baseline: FixedRanking, one: Profile, relevant: Rows, hidden: Rows) -> None:
-    places = baseline.places(relevant, hidden)
-    row.ndcg.append(places.ndcg(SIZE))
-    row.recall.append(places.recall(DEEP))
-    _breadth(row, bundle, one, baseline.first(SIZE, hidden))
-
-
-def _breadth(row: _Row, bundle: Bundle, one: Profile, shown: Sequence[int]) -> None:
-    mixes = topic_mixes(bundle, np.array(shown, dtype=np.int32))
-    row.distance.append(intra_list_distance(mixes))
-    if one.anchor.sum() > 0 and mixes.sum() > 0:
-        row.kl.append(calibration_kl(one.anchor, mixes.sum(axis=0) / mixes.sum()))
-    row.shown.update(shown)
+def slate(ranker: Ranker, bundle: Bundle, one: Profile, query: Query) -> list[int]:
+    """Rows of the items that would be served."""
+    return [bundle.row_of[item.item_id] for item in ranker.recommend(one, query).items]
 
 
 def topic_mixes(bundle: Bundle, rows: Rows) -> Floats:
@@ -127,18 +188,6 @@ def topic_mixes(bundle: Bundle, rows: Rows) -> Floats:
     return mixes
 
 
-def _rows(bundle: Bundle, ranker: Ranker, one: Profile, query: Query) -> list[int]:
-    return [bundle.row_of[item.item_id] for item in ranker.recommend(one, query).items]
-
-
-def _figures(name: str, row: _Row, available: int, seed: int) -> list[Figure]:
-    measured = {
-        f"NDCG@{SIZE}": row.ndcg,
-        f"Recall@{DEEP}": row.recall,
-        f"ILD@{SIZE}": row.distance,
-        f"KL@{SIZE}": row.kl,
-    }
-    figures = [Figure(name, metric, *interval(np.array(found), seed)) for metric, found in measured.items()]
-    coverage = len(row.shown) / max(available, 1)
-    figures.insert(2, Figure(name, f"coverage@{SIZE}", coverage, coverage, coverage))
-    return figures
+def _order(bundle: Bundle) -> npt.NDArray[np.int64]:
+    """An order for equal scores that favours no item for its place in the file."""
+    return np.random.default_rng(0).permutation(bundle.manifest.item_count)

@@ -3,7 +3,7 @@
     fit on TRAIN ▶ choose on VALIDATION ▶ refit on TRAIN + VALIDATION ▶ evaluate on TEST, which is touched once
 
 So a test figure has had the treatment of what ships: counted anew with everything before the test, the encoder going
-on from where it was.
+on from where it was. Baselines get the same: their settings from validation, their counts from both parts.
 """
 
 from dataclasses import dataclass, field
@@ -12,68 +12,101 @@ from importlib import metadata
 import numpy as np
 
 from interests.bundle import Bundle
-from trainer import parts
-from trainer.baselines import popular, recent_popular
-from trainer.data import Events
+from ranking.score import SIGNALS
+from trainer import baselines_chosen, link_choice, parts
+from trainer.baselines_chosen import Chosen, Material
+from trainer.data import Events, positive, speaks
 from trainer.encoder_model import Shape
-from trainer.evaluate import Figure, evaluate, lines
+from trainer.evaluate import signal_ndcg
 from trainer.inputs import Inputs
-from trainer.learn import Learned, learn, next_items, refit
+from trainer.learn import Learned, learn, refit
+from trainer.link_choice import LinkChoice, choose_links
+from trainer.moments import Moment, Past, asked, past, replayed, states_at
+from trainer.neighbours import LinkRule
 from trainer.progress import Reporter
 from trainer.quantize import costs, quantized_models
+from trainer.rows import fill
 from trainer.settings import EFFORTS, HistorySettings
-from trainer.splits import TEST, TRAIN, VALIDATION, Part
-from trainer.states import Case, absorb_users, profiles
+from trainer.splits import TEST, TRAIN, VALIDATION, Part, Protocol
+from trainer.states import Case, profiles
+from trainer.table import Table
 from trainer.timing import Stopwatch
 from trainer.tracking import Tracker
+from trainer.variants import VARIANTS
 from trainer.weights import Choice, choose, steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    part (e,): of each event; full: all baselines and single signals, or those alone that cost little
+    sample_seed: draws whom to ask, and stays the same over seeds of the models
+    baselines: whether they are measured too
+    """
+
+    protocol: Protocol
+    part: Part
+    full: bool
+    sample_seed: int
+    baselines: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What the part before the test taught and how well it ranks; choice None and no figures where nothing is split."""
+    """What was learned, chosen and measured; no choice and no table where nothing could be split."""
 
     learned: Learned
-    choice: Choice | None
-    figures: list[Figure] = field(default_factory=list)
+    choice: Choice | None = None
+    table: Table | None = None
     users: int = 0
+    moments: int = 0
+    baselines: list[Chosen] = field(default_factory=list)
+    best_signal: str = ""
+    links: LinkChoice | None = None
 
 
 def measure(
-    inputs: Inputs, settings: HistorySettings, part: Part, tracker: Tracker | None, reporter: Reporter, watch: Stopwatch
+    inputs: Inputs, settings: HistorySettings, plan: Plan, tracker: Tracker | None, reporter: Reporter, watch: Stopwatch
 ) -> Measured:
-    """Fit, choose, refit and report. part (e,): of each event, see trainer/splits.py."""
-    effort, seed, events, ids = EFFORTS[settings.profile], settings.seed, inputs.events, inputs.catalogue.item_ids
-    train, validation, test = (events.where(part == which) for which in (TRAIN, VALIDATION, TEST))
-    known = events.where(part != TEST)
+    """Fit, choose, refit and evaluate, with one seed."""
+    effort, seed, events = EFFORTS[settings.profile], settings.seed, inputs.events
+    train, before_test = events.where(plan.part == TRAIN), events.where(plan.part != TEST)
+    validation = _pasts(events, asked(events, plan.part, VALIDATION, effort.stopping_users, plan.sample_seed))
+    stopping = {moment.user: moment.relevant for moment, one in validation if len(one.items)}
+    with watch.lap("choose links"), reporter.task("how items are linked", link_choice.steps()) as tick:
+        links = choose_links(positive(train), stopping, tick)
     with watch.lap("count"):
-        counted = count(inputs, train, seed, reporter)
-    relevant = next_items(_of_known(validation, train), max(effort.stopping_users, effort.weight_users), seed)
-    stopping = dict(list(relevant.items())[: effort.stopping_users])
+        counted = count(inputs, train, seed, reporter, links.rule)
     with watch.lap("encoder"):
         learned = learn(counted, stopping, Shape(), effort, seed, tracker, reporter, settings.prune)
     if settings.quantize == "int8" and stopping:
         learned.report["quantize"] = costs(counted, learned, stopping, reporter)
+    validation = _pasts(events, _moments(inputs, plan, VALIDATION, effort.weight_users))
     with watch.lap("choose"):
         bundle = assemble(inputs, counted, learned, settings)
-        before = absorb_users(train, ids, list(relevant))
-        cases = [Case(user, before[user], rows) for user, rows in relevant.items()]
-        with reporter.task("weights and dial", steps()) as tick:
-            choice = choose(bundle, cases[: effort.weight_users], effort.dial_users, tick)
+        cases = _cases(inputs, plan, validation)
+        choice = None
+        if cases:
+            with reporter.task("weights and dial", steps()) as tick:
+                choice = choose(bundle, cases, effort.dial_users, tick)
+            bundle = parts.with_manifest(bundle, choice.manifest)
+        best = _best_signal(bundle, cases[: effort.dial_users], plan) if plan.full else ""
+    with watch.lap("choose baselines"):
+        baselines = _choose_baselines(inputs, plan, train, validation[: effort.dial_users], reporter)
     with watch.lap("count for the test"):
-        counted = count(inputs, known, seed, reporter)
+        counted = count(inputs, before_test, seed, reporter, links.rule)
     with watch.lap("encoder for the test"):
         learned = refit(learned, counted, effort, seed, reporter)
-        bundle = parts.with_manifest(assemble(inputs, counted, learned, settings), choice.manifest)
-    wanted = next_items(_of_known(test, known), effort.evaluation_users, seed)
-    with watch.lap("evaluate"), reporter.task("evaluate", len(wanted)) as tick:
-        after = absorb_users(known, ids, list(wanted))
-        tested = [Case(user, after[user], rows) for user, rows in wanted.items()]
-        baselines = [ranking(counted.events, inputs.catalogue.available) for ranking in (popular, recent_popular)]
-        figures = evaluate(bundle, tested, profiles(tested, bundle), baselines, seed, tick)
-    for line in lines(figures):
-        reporter.say(line)
-    return Measured(learned, choice, figures, len(tested))
+        bundle = parts.with_manifest(
+            assemble(inputs, counted, learned, settings), dict(choice.manifest) if choice else {}
+        )
+    test = _pasts(events, _moments(inputs, plan, TEST, effort.evaluation_users))
+    with watch.lap("evaluate"):
+        material = Material(positive(before_test), baselines_chosen.ITEMS, plan.sample_seed)
+        table = fill(bundle, inputs, plan.protocol, plan.part, test, baselines, material, effort, reporter, best)
+    users = len({moment.user for moment, _ in test})
+    return Measured(learned, choice, table, users, len(test), baselines, best, links)
 
 
 def unmeasured(
@@ -85,13 +118,13 @@ def unmeasured(
         counted = count(inputs, inputs.events, settings.seed, reporter)
     with watch.lap("encoder"):
         learned = learn(counted, {}, Shape(), effort, settings.seed, tracker, reporter, settings.prune)
-    return Measured(learned, None)
+    return Measured(learned)
 
 
-def count(inputs: Inputs, events: Events, seed: int, reporter: Reporter) -> parts.Counted:
-    """Everything in closed form."""
+def count(inputs: Inputs, events: Events, seed: int, reporter: Reporter, rule: LinkRule | None = None) -> parts.Counted:
+    """Everything in closed form; rule: how items are linked, None means the usual way."""
     with reporter.task("factors and neighbours", parts.TICKS) as tick:
-        return parts.count(events, inputs.described, Shape().dim, seed, tick)
+        return parts.count(events, inputs.described, Shape().dim, seed, tick, rule)
 
 
 def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings: HistorySettings) -> Bundle:
@@ -113,6 +146,44 @@ def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings:
     )
 
 
-def _of_known(events: Events, before: Events) -> Events:
-    """Those of users who did something before."""
-    return events.where(np.isin(events.users, before.users))
+def _moments(inputs: Inputs, plan: Plan, which: int, most: int) -> list[Moment]:
+    ask = replayed if plan.protocol == "prequential" else asked
+    return ask(inputs.events, plan.part, which, most, plan.sample_seed)
+
+
+def _pasts(events: Events, moments: list[Moment]) -> list[tuple[Moment, Past]]:
+    known = speaks(events)
+    return [(moment, past(events, known, moment)) for moment in moments]
+
+
+def _cases(inputs: Inputs, plan: Plan, validation: list[tuple[Moment, Past]]) -> list[Case]:
+    """What the weights are chosen by: users with a past, and answers as the protocol's first variant has them."""
+    first = VARIANTS[plan.protocol][0]
+    answered = [(moment, first.answers(moment, one)) for moment, one in validation if len(one.items)]
+    answered = [(moment, answers) for moment, answers in answered if len(answers)]
+    states = states_at(inputs.events, inputs.catalogue.item_ids, [moment for moment, _ in answered])
+    return [Case(moment.user, state, answers) for (moment, answers), state in zip(answered, states, strict=True)]
+
+
+def _best_signal(bundle: Bundle, cases: list[Case], plan: Plan) -> str:
+    filter_had = VARIANTS[plan.protocol][0].new_items
+    found = signal_ndcg(bundle, profiles(cases, bundle), [case.relevant for case in cases], filter_had)
+    return SIGNALS[int(np.argmax(found))]
+
+
+def _choose_baselines(
+    inputs: Inputs, plan: Plan, train: Events, validation: list[tuple[Moment, Past]], reporter: Reporter
+) -> list[Chosen]:
+    families = baselines_chosen.FULL if plan.full else baselines_chosen.SHORT
+    if not plan.baselines:
+        return []
+    with reporter.task("baselines", baselines_chosen.tries(families)) as tick:
+        return baselines_chosen.choose(
+            families,
+            positive(train),
+            validation,
+            VARIANTS[plan.protocol],
+            inputs.catalogue.available,
+            plan.sample_seed,
+            tick,
+        )

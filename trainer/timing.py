@@ -21,10 +21,10 @@ class Stopwatch:
 
     @contextmanager
     def lap(self, name: str) -> Iterator[None]:
-        """Time one step."""
+        """Time one step; a step that comes again adds to it."""
         started = time.monotonic()
         yield
-        self.laps[name] = round(time.monotonic() - started, 2)
+        self.laps[name] = round(self.laps.get(name, 0.0) + time.monotonic() - started, 2)
 
 
 def peak_memory_mb() -> int:

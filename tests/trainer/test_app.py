@@ -105,11 +105,39 @@ def test_help_says_what_the_files_must_hold(command: str, flag: str, capsys: pyt
     assert "user_id" in said
 
 
+@pytest.mark.parametrize(
+    ("rows", "protocol", "says"),
+    [
+        (["ada,tea,1", "bo,tea,2", "cy,tea,3"], "last-out", "three events or more"),
+        (["ada,tea,1", "ada,jam,1", "ada,salt,2"], "last-basket", "three timestamp groups or more"),
+        (["ada,tea,1", "bo,jam,1", "cy,salt,1"], "time-split", "three times or more"),
+        (["ada,tea,1", "bo,jam,1", "cy,salt,1"], "prequential", "three times or more"),
+    ],
+)
+def test_a_history_that_a_protocol_cannot_split_ends_with_2_and_says_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[str], protocol: str, says: str
+) -> None:
+    file = tmp_path / "history.csv"
+    file.write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
+    said = refused(["evaluate", "--interactions", str(file), "--protocol", protocol], capsys)
+    assert f"--protocol {protocol}: needs" in said
+    assert says in said
+
+
 @pytest.mark.slow
-def test_evaluate_writes_its_figures_as_a_list(tmp_path: Path) -> None:
+def test_evaluate_writes_its_figures_as_a_list_and_a_page_that_stands_alone(tmp_path: Path) -> None:
     interactions, _ = planted_history.write(tmp_path, users=20)
     file = tmp_path / "figures.json"
-    main(["evaluate", "--interactions", str(interactions), "--profile", "demo", "--json", str(file)])
+    page = tmp_path / "page.html"
+    command = ["evaluate", "--interactions", str(interactions), "--profile", "demo", "--seeds", "2"]
+    main([*command, "--json", str(file), "--html", str(page)])
     figures = json.loads(file.read_text())
     assert all(set(figure) == {"row", "metric", "value", "low", "high"} for figure in figures)
-    assert "served" in {figure["row"] for figure in figures}
+    rows = {figure["row"] for figure in figures}
+    assert {"served", "random", "popular", "recent-popular", "repeat", "ItemKNN", "EASE", "EASE, recent query"} <= rows
+    assert {"transitions", "iALS", "encoder", "best signal", "served, all items", "served minus EASE"} <= rows
+    names = [(figure["row"], figure["metric"]) for figure in figures]
+    assert len(names) == len(set(names))
+    said = page.read_text()
+    assert said.count("<svg") > 6
+    assert "http" not in said

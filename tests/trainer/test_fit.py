@@ -57,10 +57,15 @@ def test_serving_beats_popularity_on_planted_tastes(fitted: Fitted) -> None:
 def test_the_report_has_every_row_and_measure_with_its_interval(fitted: Fitted) -> None:
     figures = fitted.report["figures"]
     rows = {figure["row"] for figure in figures}
-    assert {"served", "popular", "recent-popular"} <= rows
-    for row in rows:
+    for row in ("served", "random", "popular", "recent-popular", "repeat"):
+        assert {row, f"{row} (new items)"} <= rows
         mine = {figure["metric"] for figure in figures if figure["row"] == row}
-        assert mine == {"NDCG@10", "Recall@100", "coverage@10", "ILD@10", "KL@10"}
+        whole = {"NDCG@10", "HR@10", "Recall@10", "Recall@100", "MRR", "coverage@10", "Gini@10", "ILD@10", "KL@10"}
+        assert whole <= mine
+        assert any(metric.startswith("NDCG@10, users with") for metric in mine)
+        assert "NDCG@10, tail items" in mine
+    assert {"served minus popular", "served minus repeat (new items)"} <= rows
+    assert {f"served, first {count} events" for count in (0, 1, 2, 5, 10)} <= rows
     assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in figures)
 
 

@@ -1,14 +1,13 @@
 """Measures: known answers, ties averaged, intervals that hold the mean."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from ranking.topics import calibration_kl
-from tests.trainer.build import events
-from trainer.baselines import FixedRanking, popular, recent_popular
-from trainer.metrics import interval, intra_list_distance, ndcg, ndcg_of_scores, recall
+from trainer.metrics import BEYOND, Places, interval, intra_list_distance, listed, ndcg, ndcg_of_scores, ranked, recall
 
 
 def test_ndcg_and_recall_of_lists_worked_out_by_hand() -> None:
@@ -23,23 +22,52 @@ def test_ties_count_as_the_average_over_their_orders() -> None:
     orders = [[0, *middle, 4] for middle in itertools.permutations([1, 2, 3])]
     average = np.mean([ndcg(order, relevant, 2) for order in orders])
     assert ndcg_of_scores(scores, relevant, 2) == pytest.approx(average)
-    assert FixedRanking("x", scores.astype(float)).places(relevant, relevant[:0]).ndcg(2) == pytest.approx(average)
+    _, places = ranked(scores, relevant, 2, 5, np.arange(5))
+    assert places.ndcg(2) == pytest.approx(average)
 
 
-def test_a_fixed_ranking_without_what_a_user_had_is_that_ranking_filtered() -> None:
+def _over_all_orders(scores: list[int], relevant: set[int], measure: Callable[[list[int]], float]) -> float:
+    """The mean of a measure over every order that the scores allow."""
+    orders = itertools.permutations(range(len(scores)))
+    allowed = [order for order in orders if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))]
+    return float(np.mean([measure([place for place, row in enumerate(order) if row in relevant]) for order in allowed]))
+
+
+@pytest.mark.parametrize("relevant", [{1}, {1, 2}, {0, 3, 5}, {4, 5}, {1, 2, 3}])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_every_measure_is_its_mean_over_the_orders_that_ties_allow(relevant: set[int], size: int) -> None:
+    scores = [3, 2, 2, 2, 1, 1]
+    _, places = ranked(np.array(scores, np.float32), np.array(sorted(relevant)), 3, 6, np.arange(6))
+    assert places.hit(size) == pytest.approx(_over_all_orders(scores, relevant, lambda at: at[0] < size))
+    assert places.recall(size) == pytest.approx(
+        _over_all_orders(scores, relevant, lambda at: np.mean([place < size for place in at]))
+    )
+    assert places.reciprocal(size) == pytest.approx(
+        _over_all_orders(scores, relevant, lambda at: 1 / (at[0] + 1) if at[0] < size else 0.0)
+    )
+
+
+def test_a_ranking_hides_what_has_no_score_and_looks_no_deeper_than_asked() -> None:
     rng = np.random.default_rng(0)
-    scores = rng.integers(0, 6, 30).astype(np.float64)
-    ranking, hidden, relevant = FixedRanking("x", scores), np.array([2, 7, 11]), np.array([0, 5, 20])
-    filtered = np.where(np.isin(np.arange(30), hidden), -1.0, scores).astype(np.float32)
-    assert ranking.places(relevant, hidden).ndcg(10) == pytest.approx(ndcg_of_scores(filtered, relevant, 10))
-    assert not set(ranking.first(10, hidden)) & set(hidden.tolist())
+    scores = rng.integers(0, 40, 200).astype(np.float32)
+    scores[[3, 50]] = -np.inf
+    relevant = np.array([3, 60, 61, 62])
+    shown, places = ranked(scores, relevant, 10, 30, rng.permutation(200))
+    assert len(shown) == 10
+    assert not {3, 50} & set(shown)
+    assert scores[shown].tolist() == sorted(scores.tolist(), reverse=True)[:10]
+    assert places.above[0] == BEYOND
+    whole = np.array([(scores > scores[row]).sum() for row in relevant[1:]])
+    assert [above for above in places.above[1:].tolist() if above != BEYOND] == [at for at in whole.tolist() if at < 30]
+    assert places.ndcg(10) == pytest.approx(ndcg_of_scores(np.nan_to_num(scores, neginf=-1), relevant, 10))
 
 
-def test_popularity_counts_everything_and_recent_popularity_the_last_week() -> None:
-    known = events([(user, 0, 0.0) for user in range(5)] + [(user, 1, 30.0) for user in range(3)])
-    everywhere = np.ones(2, dtype=np.bool_)
-    assert popular(known, everywhere).first(2, np.array([], dtype=np.int32)) == [0, 1]
-    assert recent_popular(known, everywhere).first(2, np.array([], dtype=np.int32)) == [1, 0]
+def test_a_list_has_no_ties_and_what_it_lacks_is_beyond_it() -> None:
+    places = listed([7, 5, 9], np.array([5, 8]))
+    assert places.above.tolist() == [1, BEYOND]
+    assert (places.hit(1), places.hit(2), places.reciprocal(100)) == (0.0, 1.0, 0.5)
+    nothing = Places(np.array([], np.int64), np.array([], np.int64))
+    assert (nothing.ndcg(10), nothing.hit(10), nothing.reciprocal(10)) == (0.0, 0.0, 0.0)
 
 
 def test_distance_and_calibration_at_their_ends() -> None:
