@@ -6,8 +6,8 @@
 
     interest    max over interests k of sqrt(share_k / largest share) * cosine(interest_k, item); one interest: cosine
     mf          factor . item factor, over the largest such product among the items the user had
-    transition  what came after the user's recent items in other histories, faded; see ranking/pull.py
-    neighbour   what goes with the user's recent items and items had, faded; see ranking/pull.py
+    transition  what stands near the user's recent items in other histories, faded, on a log scale; see ranking/pull.py
+    neighbour   what goes with the user's recent items and items had, faded, on a log scale; see ranking/pull.py
     popularity  recent popularity in the catalogue
     repeat      the user's own faded weight of the item over their largest, on a log scale
     rebuy       how likely who had the item is to turn to it again; 0 for what the user never had
@@ -37,6 +37,7 @@ from ranking.query import Repeats
 SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
 
 REPEAT_STEEPNESS = 30.0  # an item of a thirtieth of the largest weight counts a fifth of it
+PULL_STEEPNESS = 10.0
 MF_YARDSTICK_ITEMS = 64  # of the items had, the strongest: what a factor product of 1 means for this user
 
 Floats = npt.NDArray[np.float32]
@@ -108,8 +109,14 @@ def _columns(names: list[str], bundle: Bundle, profile: Profile, rows: Rows, pul
         elif name == "content":
             found.append(content(bundle, profile, rows))
         elif pulled is not None:
-            found.append(_take(pulled.transition if name == "transition" else pulled.neighbour, rows))
+            found.append(_steep(_take(pulled.transition if name == "transition" else pulled.neighbour, rows)))
     return found
+
+
+def _steep(pulls: Floats) -> Floats:
+    """Pulls on a log scale: a tenth of the strongest counts three tenths, so that one strong link is not all."""
+    steep: Floats = np.log1p(PULL_STEEPNESS * np.maximum(pulls, 0.0)) / np.log1p(np.float32(PULL_STEEPNESS))
+    return np.where(pulls < 0, pulls, steep)
 
 
 def _interest(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:

@@ -25,9 +25,15 @@ Longs = npt.NDArray[np.int64]
 
 def places(events: Events) -> Doubles:
     """Mean place (e,) of each event's timestamp group among all events, ascending within a user."""
+    halves: Doubles = _half_places(events) / 2.0
+    return halves
+
+
+def _half_places(events: Events) -> Longs:
+    """Places counted in halves, as means of whole places are."""
     _, first, group, size = np.unique(events.groups, return_index=True, return_inverse=True, return_counts=True)
-    middle: Doubles = first + (size - 1) / 2.0
-    return middle[group]
+    halves: Longs = 2 * first + size - 1
+    return halves[group]
 
 
 def near_gram(events: Events, column_of: Rows, columns: int, decay: float, within: float = 1.0) -> Doubles:
@@ -36,7 +42,7 @@ def near_gram(events: Events, column_of: Rows, columns: int, decay: float, withi
     column_of (n,): the column of each item, -1 where it takes no part
     """
     out = np.zeros((columns, columns))
-    _add_pairs(*_ends(events), column_of[events.items], places(events), decay, _reach(decay), within, out)
+    _add_pairs(*_ends(events), column_of[events.items], _half_places(events), _fading(decay, within), out)
     return out
 
 
@@ -49,17 +55,16 @@ def near_rows(
 
     Best first, padded with -1 and 0; of equal ones the lower row. Memory O(n * count), whatever the catalogue's size.
     """
-    place, (starts, ends), reach = places(events), _ends(events), _reach(decay)
+    place, (starts, ends), fading = _half_places(events), _ends(events), _fading(decay, within)
     order = np.argsort(events.items, kind="stable")
     occurrences = np.searchsorted(events.items[order], np.arange(events.item_count + 1))
     user_start, user_end = starts[events.users], ends[events.users]
-    sums = _row_sums(events.items, place, user_start, user_end, events.item_count, decay, reach, within)
+    sums = _row_sums(events.items, place, user_start, user_end, events.item_count, fading)
     rows = np.full((events.item_count, count), -1, dtype=np.int32)
     weights = np.zeros((events.item_count, count), dtype=np.float32)
     from_row, to_column = (sums + shrinkage) ** -row_power, (sums + shrinkage) ** -column_power
     _fill_rows(
-        events.items, place, user_start, user_end, order, occurrences, from_row, to_column, decay, reach, within,
-        rows, weights,
+        events.items, place, user_start, user_end, order, occurrences, from_row, to_column, fading, rows, weights,
     )  # fmt: skip
     return rows, weights
 
@@ -69,12 +74,16 @@ def _ends(events: Events) -> tuple[Longs, Longs]:
     return np.searchsorted(events.users, users), np.searchsorted(events.users, users, side="right")
 
 
-def _reach(decay: float) -> float:
-    return math.log(REACH) / math.log(decay)
+def _fading(decay: float, within: float) -> Doubles:
+    """Nearness by distance in half places; a table, since a power for each pair would cost more than all the rest."""
+    steps = int(2 * math.log(REACH) / math.log(decay)) + 1
+    table: Doubles = decay ** (np.arange(steps) / 2.0)
+    table[0] = within
+    return table
 
 
 @numba.njit(cache=True)
-def _add_pairs(starts, ends, columns, place, decay, reach, within, out):  # type: ignore[no-untyped-def]
+def _add_pairs(starts, ends, columns, place, fading, out):  # type: ignore[no-untyped-def]
     for user in range(len(starts)):
         for i in range(starts[user], ends[user]):
             a = columns[i]
@@ -83,25 +92,25 @@ def _add_pairs(starts, ends, columns, place, decay, reach, within, out):  # type
             out[a, a] += 1.0
             for j in range(i + 1, min(ends[user], i + 1 + EVENTS_AHEAD_MAX)):
                 distance = place[j] - place[i]
-                if distance > reach:
+                if distance >= len(fading):
                     break
                 b = columns[j]
                 if b >= 0:
-                    near = within if distance == 0.0 else decay**distance
+                    near = fading[distance]
                     out[a, b] += near
                     out[b, a] += near
 
 
 @numba.njit(cache=True)
-def _row_sums(items, place, user_start, user_end, item_count, decay, reach, within):  # type: ignore[no-untyped-def]
+def _row_sums(items, place, user_start, user_end, item_count, fading):  # type: ignore[no-untyped-def]
     sums = np.zeros(item_count)
     for i in range(len(items)):
         for j in range(i + 1, min(user_end[i], i + 1 + EVENTS_AHEAD_MAX)):
             distance = place[j] - place[i]
-            if distance > reach:
+            if distance >= len(fading):
                 break
             if items[i] != items[j]:
-                near = within if distance == 0.0 else decay**distance
+                near = fading[distance]
                 sums[items[i]] += near
                 sums[items[j]] += near
     return sums
@@ -109,7 +118,7 @@ def _row_sums(items, place, user_start, user_end, item_count, decay, reach, with
 
 @numba.njit(cache=True)
 def _fill_rows(  # type: ignore[no-untyped-def]
-    items, place, user_start, user_end, order, occurrences, from_row, to_column, decay, reach, within, rows, weights
+    items, place, user_start, user_end, order, occurrences, from_row, to_column, fading, rows, weights
 ):
     total = np.zeros(len(from_row))
     touched = np.empty(len(from_row), dtype=np.int32)
@@ -126,22 +135,27 @@ def _fill_rows(  # type: ignore[no-untyped-def]
                 j = i + way
                 while j != end:
                     distance = abs(place[j] - place[i])
-                    if distance > reach:
+                    if distance >= len(fading):
                         break
                     other = items[j]
-                    near = within if distance == 0.0 else decay**distance
+                    near = fading[distance]
                     if other != item and near > 0.0:
                         if total[other] == 0.0:
                             touched[found] = other
                             found += 1
                         total[other] += near
                     j += way
-        mine = np.sort(touched[:found])
+        reached = touched[:found].copy()
         scaled = np.empty(found, dtype=np.float32)
-        for place_ in range(found):
-            scaled[place_] = total[mine[place_]] * from_row[item] * to_column[mine[place_]]
-            total[mine[place_]] = 0.0
-        best = np.argsort(-scaled, kind="mergesort")
-        for rank in range(min(found, rows.shape[1])):
-            rows[item, rank] = mine[best[rank]]
-            weights[item, rank] = scaled[best[rank]]
+        for at in range(found):
+            scaled[at] = total[reached[at]] * from_row[item] * to_column[reached[at]]
+            total[reached[at]] = 0.0
+        if found > 2 * rows.shape[1]:
+            # Everything down to the smallest that can enter, ties included, so that the cut does not choose by chance.
+            enough = np.partition(scaled, found - rows.shape[1])[found - rows.shape[1]]
+            reached, scaled = reached[scaled >= enough], scaled[scaled >= enough]
+        by_row = np.argsort(reached)
+        reached, scaled = reached[by_row], scaled[by_row]
+        best = np.argsort(-scaled, kind="mergesort")[: rows.shape[1]]
+        rows[item, : len(best)] = reached[best]
+        weights[item, : len(best)] = scaled[best]

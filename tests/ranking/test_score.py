@@ -7,6 +7,7 @@ import pytest
 
 from interests.bundle import Bundle
 from interests.events import Action
+from ranking.pull import pull
 from ranking.score import SIGNALS, relevance, signals, weights_for
 from tests.support.tiny_bundle import ITEMS_A_TOPIC, item
 
@@ -107,7 +108,7 @@ def test_what_follows_the_latest_items_pulls_more_than_what_followed_old_ones(bu
 def test_an_old_purchase_pulls_less_by_the_half_life_of_the_query(bundle, person):
     user = person([(item(0, 0), Action.PURCHASE), (item(3, 0), Action.PURCHASE)])
     early = replace(user, recent_times_ms=user.recent_times_ms - np.array([14 * 86_400_000, 0]))  # two half-lives
-    pulls = [signals(bundle, each, everything(bundle))[:, COLUMN["transition"]] for each in (user, early)]
+    pulls = [pull(bundle, each).transition for each in (user, early)]
     place = bundle.row_of[item(0, 1)]
     assert pulls[1][place] == pytest.approx(pulls[0][place] / 4, rel=0.01)
 
