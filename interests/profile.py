@@ -23,6 +23,19 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
 RECENT_HALF_LIFE_DAYS = 7.0
+TOPIC_INTERESTS_MAX, TOPIC_INTEREST_SHARE_MIN = 8, 0.05  # of the anchor: less is no interest yet
+
+
+@dataclass(frozen=True, eq=False)
+class ToldInterests:
+    """Interests as a person reads them and as items are said to serve them, whatever the encoder gives.
+
+    vectors (k, dim), shares (k,) float32; topics (k,) int32: what each is named after, -1 where its items say
+    """
+
+    vectors: Floats
+    shares: Floats
+    topics: Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +51,7 @@ class Profile:
     entropy                                          of the anchor over its maximum, in [0, 1]
     vectors                                          interests (K, dim), shares (K,), factor
     exposure_rows (e,) int32, exposure_weights (e,) float32  what was lately shown, faded counts of impressions
+    topic_interests                                  for an encoder of one vector; see told_interests
     """
 
     user_id: str
@@ -60,11 +74,20 @@ class Profile:
     vectors: InterestVectors
     exposure_rows: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     exposure_weights: Floats = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    topic_interests: ToldInterests | None = None
 
     @property
     def is_cold(self) -> bool:
         """True where the bundle knows nothing the user had."""
         return len(self.item_rows) == 0
+
+    @property
+    def told_interests(self) -> ToldInterests:
+        """The encoder's interests where it gives several; one vector is told apart by the topics of the anchor."""
+        if self.topic_interests is not None and len(self.vectors.interests) == 1:
+            return self.topic_interests
+        shares = self.vectors.shares
+        return ToldInterests(self.vectors.interests, shares, np.full(len(shares), -1, dtype=np.int32))
 
 
 def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule: AbsorbRule = DEFAULT_RULE) -> Profile:
@@ -103,8 +126,23 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
         exposure_rows=exposure_rows,
         exposure_weights=exposure_weights,
         entropy=entropy(anchor),
+        topic_interests=_topic_interests(bundle, item_rows, lasting, anchor) if len(vectors.interests) == 1 else None,
         vectors=vectors,
     )
+
+
+def _topic_interests(bundle: Bundle, rows: Rows, weights: Floats, anchor: Floats) -> ToldInterests | None:
+    """The topics that the anchor is made of, each where the user's items of it lie; None where no item has a topic."""
+    main = _main_topics(bundle, rows)
+    topics = np.argsort(-anchor, kind="stable")[:TOPIC_INTERESTS_MAX]
+    kept = [topic for topic in topics.tolist() if anchor[topic] >= TOPIC_INTEREST_SHARE_MIN and (main == topic).any()]
+    if not kept:
+        return None
+    sums = [weights[main == topic] @ bundle.arrays.item_vectors[rows[main == topic]] for topic in kept]
+    vectors = np.stack(sums).astype(np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    shares = anchor[kept] / anchor[kept].sum()
+    return ToldInterests(vectors, shares.astype(np.float32), np.array(kept, dtype=np.int32))
 
 
 def mix(bundle: Bundle, rows: Rows, weights: Floats) -> Floats:

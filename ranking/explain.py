@@ -1,8 +1,8 @@
 """Why: what each interest is made of; what brought an item is ranking/reasons.py.
 
 Each item the user had belongs to its nearest interest. An interest is named by the topic that weighs most among its
-items, and explained by the strongest of them; one that no item belongs to takes the topic nearest to it. Works
-whatever number of interests the encoder gives, none and one among them.
+items, and explained by the strongest of them; one that no item belongs to takes the topic nearest to it. Where the
+encoder gives one vector alone, the topics of the anchor are the interests: a user has several whatever it gives.
 """
 
 from dataclasses import dataclass
@@ -36,16 +36,20 @@ class NamedInterest:
 
 def named_interests(bundle: Bundle, profile: Profile) -> tuple[NamedInterest, ...]:
     """The user's interests, largest share first, each with up to five causes, strongest first."""
+    told = profile.told_interests
     belongs = nearest_interests(profile, bundle.arrays.item_vectors[profile.item_rows])
     named = []
     for index, at in enumerate(share_order(profile).tolist()):
         members = np.flatnonzero(belongs == index)
         topics = mix(bundle, profile.item_rows[members], profile.item_weights[members])
         if not topics.sum() > 0:
-            topics = bundle.arrays.topic_vectors @ profile.vectors.interests[at]
-        topic = bundle.topic_names[int(topics.argmax())] if len(topics) else ""
+            topics = bundle.arrays.topic_vectors @ told.vectors[at]
+        named_after = int(told.topics[at])
+        if named_after < 0 and len(topics):
+            named_after = int(topics.argmax())
+        topic = bundle.topic_names[named_after] if named_after >= 0 else ""
         causes = tuple(_had(bundle, profile, member) for member in members[:INTEREST_CAUSES_MAX].tolist())
-        named.append(NamedInterest(index, float(profile.vectors.shares[at]), topic, causes))
+        named.append(NamedInterest(index, float(told.shares[at]), topic, causes))
     return tuple(named)
 
 

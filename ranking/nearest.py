@@ -19,8 +19,8 @@ def interest_weights(vectors: InterestVectors) -> Floats:
 
 
 def share_order(profile: Profile) -> Indices:
-    """The encoder's interests, largest share first: place among the user's interests -> the encoder's own index."""
-    return np.argsort(-profile.vectors.shares, kind="stable")
+    """The told interests, largest share first: place among the user's interests -> index in `told_interests`."""
+    return np.argsort(-profile.told_interests.shares, kind="stable")
 
 
 def nearest_interests(profile: Profile, vectors: Floats) -> Indices:
@@ -28,7 +28,8 @@ def nearest_interests(profile: Profile, vectors: Floats) -> Indices:
 
     Interests are counted as users see them: 0 has the largest share. -1 where the user has none.
     """
-    if not len(profile.vectors.interests):
+    told = profile.told_interests.vectors
+    if not len(told):
         return np.full(len(vectors), -1, dtype=np.int64)
-    nearest: Indices = (vectors @ profile.vectors.interests[share_order(profile)].T).argmax(axis=1)
+    nearest: Indices = (vectors @ told[share_order(profile)].T).argmax(axis=1)
     return nearest

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from interests.events import Action
+from interests.profile import profile as read_profile
 from ranking.explain import named_interests
 from ranking.query import Query
 from ranking.recommend import Ranker
@@ -49,7 +50,42 @@ def test_any_number_of_interests_is_explained(bundle, ada, count):
         assert explained
 
 
-def test_one_interest_takes_all_that_the_user_had(bundle, ada):
+def one_vector(profile, bundle):
+    """The same user through an encoder of one vector."""
+    vectors = with_interests(profile, [bundle.row_of[item(0, 1)]], [1.0], bundle).vectors
+    state = state_of(
+        [
+            (bundle.item_ids[row], Action(int(action)))
+            for row, action in zip(profile.recent_rows, profile.recent_actions, strict=True)
+        ]
+    )
+    return read_profile(state, bundle, vectors)
+
+
+def test_one_vector_is_told_apart_by_the_topics_that_the_user_lives_in(bundle, ada):
+    user = one_vector(ada, bundle)
+    named = named_interests(bundle, user)
+    assert len(named) > 1
+    assert len({each.topic for each in named}) == len(named)
+    assert sum(each.share for each in named) == pytest.approx(1.0)
+    assert [each.share for each in named] == sorted((each.share for each in named), reverse=True)
+    assert named[0].topic == bundle.topic_names[int(user.anchor.argmax())]
+    for each in named:
+        assert each.causes
+        topic = each.topic.removeprefix("topic-")
+        assert {cause.item_id for cause in each.causes} <= {item(int(topic), place) for place in range(10)}
+
+
+def test_items_of_a_slate_serve_the_interest_of_their_topic_where_there_is_one_vector(bundle, ranker, ada):
+    user = one_vector(ada, bundle)
+    named = named_interests(bundle, user)
+    slate = ranker.recommend(user, Query(size=20, diversity=0.5))
+    served = [each.interest for each in slate.items if each.interest is not None and each.interest >= 0]
+    assert len(set(served)) > 1
+    assert set(served) <= {each.index for each in named}
+
+
+def test_one_interest_without_topics_takes_all_that_the_user_had(bundle, ada):
     (only,) = named_interests(bundle, with_interests(ada, [bundle.row_of[item(0, 1)]], [1.0], bundle))
     assert only.topic == "topic-0"
     assert [cause.item_id for cause in only.causes] == [bundle.item_ids[row] for row in ada.item_rows[:5]]
