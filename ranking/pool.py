@@ -26,8 +26,8 @@ def pool(scores: Floats, mixes: Mixes, mix: Floats, size: int) -> Rows:
     kept = np.zeros(len(scores), dtype=np.bool_)
     kept[top(scores, size)] = True
     topics = main_topics(mixes)
-    owed = np.flatnonzero(mix >= TOPIC_SHARE_MIN)
-    left = np.flatnonzero(np.isin(topics, owed))
+    owed = np.append(mix >= TOPIC_SHARE_MIN, False)  # one topic more: -1, for none, falls on it
+    left = np.flatnonzero(owed[topics])
     order = left[np.lexsort((-scores[left], topics[left]))]
     ordered = topics[order]
     kept[order[np.arange(len(order)) - np.searchsorted(ordered, ordered) < TOPIC_PLACES]] = True

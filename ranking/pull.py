@@ -43,19 +43,24 @@ class Pull(NamedTuple):
     """How strongly a user's past pulls towards each of the bundle's n items: (n,) float32 each, at most 1.
 
     reached: rows with a pull of either kind, ascending
+    by_transition, by_neighbour: what asked
     """
 
     transition: Floats
     neighbour: Floats
     reached: Rows
+    by_transition: Asked
+    by_neighbour: Asked
 
 
 def pull(bundle: Bundle, profile: Profile) -> Pull:
     """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours) beside room for n numbers."""
     arrays, count = bundle.arrays, bundle.manifest.item_count
-    transition = _spread(transition_query(bundle, profile), arrays.transition_rows, arrays.transition_weights, count)
-    neighbour = _spread(neighbour_query(bundle, profile), arrays.neighbour_rows, arrays.neighbour_weights, count)
-    return Pull(transition, neighbour, np.flatnonzero((transition != 0) | (neighbour != 0)))
+    by_transition, by_neighbour = transition_query(bundle, profile), neighbour_query(bundle, profile)
+    transition = _spread(by_transition, arrays.transition_rows, arrays.transition_weights, count)
+    neighbour = _spread(by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights, count)
+    reached = np.flatnonzero((transition != 0) | (neighbour != 0))
+    return Pull(transition, neighbour, reached, by_transition, by_neighbour)
 
 
 def transition_query(bundle: Bundle, profile: Profile) -> Asked:
@@ -85,7 +90,8 @@ def _recent_weights(profile: Profile, half_life_days: float, half_life: float) -
     back = (place[-1] - place)[moment]
     weights: Floats = np.exp2(-ages_days / half_life_days - back / half_life).astype(np.float32)
     weights *= STRENGTH_OF_ACTION[profile.recent_actions]
-    weights[np.isin(profile.recent_rows, profile.blocked_rows)] = 0.0  # bought, then disliked: it asks for nothing
+    if len(profile.blocked_rows):
+        weights[np.isin(profile.recent_rows, profile.blocked_rows)] = 0.0  # bought, then disliked: it asks for nothing
     return weights
 
 

@@ -15,7 +15,7 @@ from interests.events import Action
 from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.nearest import nearest_interests
-from ranking.pull import Asked, neighbour_query, transition_query
+from ranking.pull import Asked, Pull, pull
 from ranking.slate import Cause, Source
 
 ITEM_CAUSES_MAX = 3
@@ -26,8 +26,9 @@ Rows = npt.NDArray[np.int64]
 class Reasons:
     """What one user did, as reasons for items; prepared once a slate."""
 
-    def __init__(self, bundle: Bundle, profile: Profile) -> None:
-        self._bundle, self._profile = bundle, profile
+    def __init__(self, bundle: Bundle, profile: Profile, pulled: Pull | None = None) -> None:
+        """pulled: `pull(bundle, profile)`, where the caller has it already"""
+        self._bundle, self._profile, self._pulled = bundle, profile, pulled
         self._place_of = {row: place for place, row in enumerate(profile.item_rows.tolist())}
         self._latest = {row: at for at, row in enumerate(profile.recent_rows.tolist())}
 
@@ -64,11 +65,11 @@ class Reasons:
         return Cause(self._bundle.item_ids[row], Action(action), time_ms)
 
     def _linked(self, rows: Rows, _: Rows) -> list[list[int]]:
-        arrays = self._bundle.arrays
+        arrays, pulled = self._bundle.arrays, self._pulled or pull(self._bundle, self._profile)
         strengths: list[dict[int, float]] = [{} for _ in rows]
         for query, reached, weights in (
-            (transition_query(self._bundle, self._profile), arrays.transition_rows, arrays.transition_weights),
-            (neighbour_query(self._bundle, self._profile), arrays.neighbour_rows, arrays.neighbour_weights),
+            (pulled.by_transition, arrays.transition_rows, arrays.transition_weights),
+            (pulled.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights),
         ):
             asked = _merged(query)
             given = weights[asked.rows] * asked.weights[:, None]

@@ -20,7 +20,7 @@ from ranking.compose import compose, slate_items
 from ranking.dial import diversity, strength
 from ranking.diversify import Diversify, calibrated, mmr, warm
 from ranking.fatigue import tired
-from ranking.filter import allow, permitted
+from ranking.filter import allow, known_rows, permitted
 from ranking.identity import slate_id
 from ranking.nearest import nearest_interests
 from ranking.pool import pool
@@ -33,6 +33,7 @@ from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target, plain, target
 from ranking.top import top
 from ranking.topics import mixes_of
+from ranking.window import continued, spread
 
 CANDIDATES_MIN = 1_200  # retrieved and scored
 POOL_MIN = 400  # the best of them, out of which a slate is chosen
@@ -44,12 +45,13 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Choice(NamedTuple):
-    """What was chosen, the dial and the target it was chosen with, and what was given up to fill it."""
+    """What was chosen, the dial and the target it was chosen with, what was given up to fill it, and what pulled."""
 
     chosen: Chosen
     dial: float
     aim: Target
     relaxed: tuple[Relaxation, ...]
+    pulled: Pull
 
 
 class Ranker:
@@ -65,29 +67,40 @@ class Ranker:
         self._method = method
         self._retriever = Retriever(bundle, may_approximate=may_approximate)
 
-    def recommend(self, profile: Profile, query: Query, skip: frozenset[str] = frozenset()) -> Slate:
+    def recommend(
+        self, profile: Profile, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()
+    ) -> Slate:
         """One slate, a pure function of its arguments; `skip` are ids not to show, because a feed has shown them.
 
+        before: the latest of those in their order, which the slate goes on from
         What had to be let in to fill the slate comes last.
         """
-        choice = self.choose(profile, query, skip)
+        choice = self.choose(profile, query, skip, before)
         name = slate_id(profile, query, sorted(skip))
         return compose(self._bundle, profile, name, choice.chosen, choice.dial, choice.aim, choice.relaxed)
 
-    def choose(self, profile: Profile, query: Query, skip: frozenset[str] = frozenset()) -> Choice:
+    def choose(
+        self, profile: Profile, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()
+    ) -> Choice:
         """What `recommend` would show, before anyone has said why."""
         bundle = self._bundle
         dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
+        earlier = np.array(known_rows(bundle, before), dtype=np.int64)
+        aim = continued(bundle, profile, aim, earlier)
         allowed = allow(bundle, profile, query, skip)
         weights = weights_for(bundle, query.repeats)
-        pick = partial(self._pick, profile, strength(bundle, dial), aim, pull(bundle, profile), weights)
+        pulled = pull(bundle, profile)
+        pick = partial(self._pick, profile, strength(bundle, dial), aim, pulled, weights)
         chosen, relaxed = pick(allowed.rows, query.size), []
+        if before:
+            mixes = mixes_of(bundle, chosen.rows)
+            chosen = chosen.take(spread(mixes, aim.mix, mixes_of(bundle, earlier), strength(bundle, dial)))
         if len(chosen) < query.size and allowed.last_resort.any():
             chosen = chosen.followed_by(pick(allowed.last_resort, query.size - len(chosen)))
             relaxed.append(Relaxation.REPEATS)
         if len(chosen) < query.size:
             relaxed.append(Relaxation.SIZE)
-        return Choice(chosen, dial, aim, tuple(relaxed))
+        return Choice(chosen, dial, aim, tuple(relaxed), pulled)
 
     def candidates(self, profile: Profile, count: int) -> Candidates:
         """What retrieval finds for one user."""

@@ -36,6 +36,8 @@ Mask = npt.NDArray[np.bool_]
 INTEREST_PART, FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART = 0.22, 0.20, 0.16, 0.26, 0.03, 0.13
 COLD_PART = 0.04
 FRESH_DAYS = 14.0
+_OWN = np.zeros(max(Source) + 1, dtype=np.bool_)  # sources that are the user's own past
+_OWN[[Source.INTEREST, Source.NEIGHBOUR, Source.REPEAT]] = True
 HEAD_SPARE = 8  # more of a list of popular items than asked for, before the whole of it is looked through
 
 
@@ -128,7 +130,7 @@ class Retriever:
     def _pulled(self, profile: Profile, count: int, allowed: Mask, pulled: Pull | None) -> Rows:
         if profile.is_cold:
             return np.zeros(0, dtype=np.int64)
-        transition, neighbour, reached = pulled or pull(self._bundle, profile)
+        transition, neighbour, reached, *_ = pulled or pull(self._bundle, profile)
         rows = reached[allowed[reached]]
         both = transition[rows] + neighbour[rows]
         best = top(both, count)
@@ -162,7 +164,7 @@ class Retriever:
     def _interests(self, profile: Profile, rows: Rows, sources: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
         """The nearest interest of what came by the user's own past; what is popular or fresh serves none."""
         serves = np.full(len(rows), -1, dtype=np.int64)
-        own = np.isin(sources, (Source.INTEREST, Source.NEIGHBOUR, Source.REPEAT))
+        own = _OWN[sources]
         serves[own] = nearest_interests(profile, self._bundle.arrays.item_vectors[rows[own]])
         return serves
 

@@ -77,7 +77,7 @@ class SlateWriter:
 
     def _items(self, profile: Profile, choice: Choice, topics: list[int], prices: Mapping[str, float]) -> list[bytes]:
         chosen = choice.chosen
-        reasons = Reasons(self._bundle, profile)
+        reasons = Reasons(self._bundle, profile, choice.pulled)
         causes: dict[int, bytes] = {}
         parts = []
         for position, (row, score, source, interest, topic, why) in enumerate(
