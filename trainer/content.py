@@ -1,7 +1,7 @@
 """A vector for an item from what the catalogue says of it, so that an item without interactions has a place too.
 
     features  hashed categories, title and text words, brand and price step; idf weighted, unit rows  (n, BUCKETS)
-    B         = argmin sum_i confidence_i |features_i B - vector_i|^2 + regularisation |B|^2
+    content   = features A, a map learned from items with interactions; see trainer/adapter.py
     vector    = unit(confidence * learned + (1 - confidence) * content),  confidence = count / (count + TRUST_COUNT)
 
 Hashing: Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
@@ -14,12 +14,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
+from scipy import sparse
 
+from trainer.adapter import mapping, pairs_of
 from trainer.catalogue import Catalogue
 
 BUCKETS = 2048
-REGULARISATION = 3.0
 TRUST_COUNT = 3.0
 WORDS_AN_ITEM_MAX = 64
 FEATURES_AN_ITEM_MAX = 24  # of those that are served: rare ones first
@@ -72,17 +72,19 @@ def content_table(described: sparse.csr_array) -> tuple[npt.NDArray[np.int32], F
     return ids, unit(weights) * lengths[:, None].astype(np.float32)
 
 
-def content_vectors(described: sparse.csr_array, learned: Floats, counts: npt.NDArray[np.int64]) -> Floats:
-    """What content alone says of every item (n, d): ridge regression to the vectors of items with interactions."""
-    used = np.unique(described.indices)
-    if not len(used):
-        return np.zeros_like(learned)
-    described = sparse.csr_array(described[:, used])
-    confidence = counts / (counts + TRUST_COUNT)
-    weighted = sparse.diags_array(confidence) @ described
-    system = (described.T @ weighted).toarray() + REGULARISATION * np.eye(described.shape[1])
-    mapping = linalg.solve(system, weighted.T @ learned.astype(np.float64), assume_a="pos")
-    predicted: Floats = (described @ mapping).astype(np.float32)
+def content_vectors(
+    described: sparse.csr_array,
+    learned: Floats,
+    counts: npt.NDArray[np.int64],
+    beside: tuple[npt.NDArray[np.int32], Floats] | None = None,
+    seed: int = 0,
+) -> Floats:
+    """What content alone says of every item (n, d), by a map fitted to items with interactions (trainer/adapter.py).
+
+    beside: neighbour lists, rows and weights; with them the map may be learned by contrast, else it is a regression
+    """
+    pairs = pairs_of(*beside, counts) if beside else None
+    predicted: Floats = (described @ mapping(described, learned, counts, pairs, seed)).astype(np.float32)
     return predicted
 
 

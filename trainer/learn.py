@@ -200,4 +200,5 @@ def _start(counted: Counted, dim: int, seed: int) -> Floats:
 
 def _served_vectors(trainer: Trainer, counted: Counted, seed: int) -> Floats:
     learned = trainer.item_vectors
-    return blend(learned, content_vectors(counted.described, learned, counted.counts), counted.counts, seed)
+    said = content_vectors(counted.described, learned, counted.counts, counted.neighbours, seed)
+    return blend(learned, said, counted.counts, seed)

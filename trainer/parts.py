@@ -23,6 +23,7 @@ from trainer.factorise import Factors, factorise, weight_matrix
 from trainer.neighbours import LinkRule, neighbours, transitions
 from trainer.repeats import repeat_rates
 from trainer.sequences import Sequences
+from trainer.text_features import dense_part
 from trainer.topics import find_topics, topic_shares, topic_vectors
 
 LINKS_MAX, LINKS_MIN = 256, 32  # neighbours and transitions of an item
@@ -117,6 +118,7 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
         repeat_rates=repeat_rates(counted.events),
         content_ids=content_ids,
         content_weights=content_weights,
+        content_vectors=dense_part(counted.described),
     )
 
 
