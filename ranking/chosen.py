@@ -26,6 +26,11 @@ class Chosen:
     def __len__(self) -> int:
         return len(self.item_ids)
 
+    def take(self, places: Rows) -> "Chosen":
+        """These of them, in this order."""
+        ids = [self.item_ids[place] for place in places.tolist()]
+        return Chosen(ids, self.rows[places], self.scores[places], self.sources[places], self.interests[places])
+
     def followed_by(self, more: "Chosen") -> "Chosen":
         """These, then those."""
         return Chosen(

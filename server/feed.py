@@ -7,7 +7,7 @@ and OK when the server goes, and each message carries a token that goes on after
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from plural.v1 import recommendations_pb2
 
@@ -23,6 +23,7 @@ from server.streams import Slot, Streams
 
 RETRY_AFTER_MS = 1000  # told to the clients of a server that goes
 STORE_RETRY_S = 0.25
+BEFORE = 100  # items of a feed that its next chunk goes on from
 
 log = logging.getLogger(__name__)
 
@@ -73,23 +74,23 @@ class Feed:
         who = resume.who(asked.user_id, asked.recent_item_ids)
         hashes = resume.read(resume.FEED, who, token)
         bundle = self._states.serving.bundle
-        shown = await asyncio.to_thread(_items_of, bundle, frozenset(hashes)) if hashes else set()
+        shown = await asyncio.to_thread(_items_of, bundle, hashes) if hashes else []
         with self._streams.open(asked.user_id, peer) as slot:
             while not slot.draining:
-                chunk = await self._chunk(asked, frozenset(shown))
+                chunk = await self._chunk(asked, shown)
                 if not chunk.item_ids:
                     return
-                shown.update(chunk.item_ids)
+                shown.extend(chunk.item_ids)
                 hashes.extend(map(resume.item_hash, chunk.item_ids))
                 yield chunk.body + _token_field(resume.write(resume.FEED, who, hashes))
         drain = recommendations_pb2.StreamRecommendationsResponse(drain=_drain())
         yield drain.SerializeToString() + _token_field(resume.write(resume.FEED, who, hashes))
 
-    async def _chunk(self, asked: Asked, shown: frozenset[str]) -> Made:
+    async def _chunk(self, asked: Asked, shown: Sequence[str]) -> Made:
         """One chunk at a time, whoever asks: many eager readers wait for each other and not other calls for them."""
         view = await self._view(asked)
         async with self._turn:
-            chunk = self._slates.make(view, asked.query, shown)
+            chunk = self._slates.make(view, asked.query, frozenset(shown), shown[-BEFORE:])
             await asyncio.sleep(0)  # with the turn kept, so that the loop serves others before the next chunk
         return chunk
 
@@ -114,8 +115,13 @@ async def _moved(slot: Slot) -> bool:
     return not slot.draining
 
 
-def _items_of(bundle: Bundle, hashes: frozenset[int]) -> set[str]:
-    return {item_id for item_id in bundle.item_ids if resume.item_hash(item_id) in hashes}
+def _items_of(bundle: Bundle, hashes: Sequence[int]) -> list[str]:
+    """What was shown, in its order; what this bundle does not know is left out."""
+    wanted = dict.fromkeys(hashes, "")
+    for item_id in bundle.item_ids:
+        if (known := resume.item_hash(item_id)) in wanted:
+            wanted[known] = item_id
+    return [item_id for item_id in wanted.values() if item_id]
 
 
 def _drain() -> recommendations_pb2.Drain:

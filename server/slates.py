@@ -4,7 +4,7 @@ The bytes are those of a message whose field 1 is the slate, so the same ones an
 put behind them, Follow and StreamRecommendations: that field has the same number and type in all three.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from plural.v1 import recommendations_pb2
@@ -67,9 +67,9 @@ class Slates:
         made = self._cached(user_id, query, state.version) or self._make(user_id, query, self._states.view(state))
         return Served(made.body, state.version, made.item_ids)
 
-    def make(self, view: View, query: Query, skip: frozenset[str] = frozenset()) -> Made:
-        """A slate without the items of `skip`; not cached."""
-        choice = view.serving.ranker.choose(view.profile, query, skip)
+    def make(self, view: View, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()) -> Made:
+        """A slate without the items of `skip`, going on from `before`, the latest of them in order; not cached."""
+        choice = view.serving.ranker.choose(view.profile, query, skip, before)
         name = slate_id(view.profile, query, sorted(skip))
         if self._catalogue.fingerprint:
             # The catalogue is part of what the slate hangs on, and so of its name.
