@@ -66,6 +66,7 @@ class TrainerSettings(BaseSettings):
 
     fit: CliSubCommand[Fit]
     evaluate: CliSubCommand[Evaluate]
+    simulate: CliSubCommand[Simulate]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -78,6 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
             _fit(command)
         elif isinstance(command, Evaluate):
             _evaluate(command)
+        elif isinstance(command, Simulate):
+            _simulate(command)
     except ValidationError as error:
         first = error.errors()[0]
         place = first["loc"][-1] if first["loc"] else "flags"
@@ -114,6 +117,24 @@ def _evaluate(command: Evaluate) -> None:
         print(command.json_file)
     if command.html_file:
         print(command.html_file)
+
+
+def _simulate(command: Simulate) -> None:
+    until_ms = _until_ms(command.until)
+    _check_writable(command.out)
+    inputs, reporter, watch = _read(command, until_ms)
+    with _quiet_start():
+        from trainer.simulate import Plan, simulate
+    plan = Plan(
+        users=command.users,
+        rounds=command.rounds,
+        seeds=command.seeds,
+        first_seed=command.first_seed,
+        biases=command.biases,
+        burst_rounds=command.burst_rounds,
+    )
+    simulate(inputs, command, plan, command.bundle, command.out, reporter, watch)
+    print(command.out / "simulation.html")
 
 
 def _read(command: HistorySettings, until_ms: int | None) -> "tuple[Inputs, Reporter, Stopwatch]":
