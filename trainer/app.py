@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from interests.errors import PluralError, SettingsRejected
 from trainer.settings import HistorySettings, Wandb
+from trainer.simulate_settings import Simulate
 
 if TYPE_CHECKING:
     from trainer.inputs import Inputs
