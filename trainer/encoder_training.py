@@ -36,11 +36,16 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrainingRule:
-    """How the encoder is trained; averages reach back `memory_epochs`."""
+    """How the encoder is trained; averages reach back `memory_epochs`.
+
+    item_pace: how fast item vectors move beside the weights. They begin where histories put them, and drift from there
+    before they overfit.
+    """
 
     batch: int = 64
     negatives: int = 1024
     learning_rate: float = 2e-3
+    item_pace: float = 0.2
     memory_epochs: float = 2.0
 
 
@@ -62,7 +67,7 @@ class Trainer:
         self._variables = [*encoder.body.trainable_variables, self.log_scale]
         self._optimizer = keras.optimizers.Adam(rule.learning_rate)
         self._optimizer.build(self._variables)
-        self._rate = tf.Variable(rule.learning_rate, trainable=False)
+        self._item_rate = tf.Variable(rule.learning_rate, trainable=False)
         ints, floats = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.float32)
         signature = [ints, floats, ints, floats, ints, ints, tf.TensorSpec((None,), tf.int32)]
         step = self._train_full if self.is_full else self._train_sampled
@@ -105,7 +110,7 @@ class Trainer:
         for rows in batches(len(windows), self.rule.batch, self.rng):
             part = windows.take(rows)
             self._optimizer.learning_rate.assign(now := rate())
-            self._rate.assign(now)
+            self._item_rate.assign(now * self.rule.item_pace)
             given = (part.items, part.ages_days, part.actions, part.mask, part.moments, part.targets)
             others = self.negatives(0 if self.is_full else self.rule.negatives)
             losses.append(self._step(*(tf.constant(one) for one in given), tf.constant(others)))
@@ -173,7 +178,7 @@ class Trainer:
         filled = [tf.zeros_like(variable) if gradient is None else gradient for gradient, variable in pairs]
         filled, _ = tf.clip_by_global_norm(filled, NORM_MAX)
         self._optimizer.apply(filled[:-1], self._variables)
-        self.table.move(touched, rows, filled[-1], self._rate)
+        self.table.move(touched, rows, filled[-1], self._item_rate)
 
 
 def batches(count: int, size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:
