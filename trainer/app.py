@@ -26,6 +26,8 @@ from trainer.simulate_settings import Simulate
 if TYPE_CHECKING:
     from trainer.inputs import Inputs
     from trainer.progress import Reporter
+    from trainer.splits import Protocol
+    from trainer.table import Figure
     from trainer.timing import Stopwatch
 
 
@@ -41,10 +43,11 @@ class Fit(HistorySettings):
 class Evaluate(HistorySettings):
     """Measure on a split of the history's own, without writing a bundle."""
 
-    protocol: Literal["last-out", "last-basket", "time-split", "prequential"] = Field(
+    protocol: Literal["last-out", "last-basket", "time-split", "prequential", "cold"] = Field(
         "last-basket",
         description="last-out, last-basket: a user's last event, or timestamp group, is the test, the one before "
-        "validates; time-split: 80/10/10 by time; prequential: models from the first half, the rest replayed",
+        "validates; time-split: 80/10/10 by time; prequential: models from the first half, the rest replayed; "
+        "cold: a fifth of the items lose all their events and are ranked among themselves",
     )
     seeds: int = Field(1, ge=1, le=100, description="models are learned this often, from --seed on; figures are means")
     json_file: Path | None = Field(
@@ -106,18 +109,36 @@ def _evaluate(command: Evaluate) -> None:
     for file in (command.json_file, command.html_file):
         if file:
             _check_writable(file.parent)
+    if command.protocol == "cold" and command.html_file:
+        raise SettingsRejected("--html: --protocol cold has no page; leave it out, --json holds the figures")
     inputs, reporter, watch = _read(command, until_ms)
-    from trainer.splits import split
-
-    split(inputs.events, command.protocol)  # refused now, and not after TensorFlow has loaded
-    with _quiet_start():
-        from trainer.evaluation import evaluation
-    found = evaluation(inputs, command, command.protocol, command.seeds, command.html_file, reporter, watch)
+    found = (
+        _cold(inputs, command, reporter, watch)
+        if command.protocol == "cold"
+        else _warm(inputs, command, command.protocol, reporter, watch)
+    )
     if command.json_file:
         command.json_file.write_text(json.dumps([asdict(figure) for figure in found], indent=1) + "\n")
         print(command.json_file)
     if command.html_file:
         print(command.html_file)
+
+
+def _warm(
+    inputs: "Inputs", command: Evaluate, protocol: "Protocol", reporter: "Reporter", watch: "Stopwatch"
+) -> "list[Figure]":
+    from trainer.variants import split_to_answer
+
+    split_to_answer(inputs.events, protocol)  # refused now, and not after TensorFlow has loaded
+    with _quiet_start():
+        from trainer.evaluation import evaluation
+    return evaluation(inputs, command, protocol, command.seeds, command.html_file, reporter, watch)
+
+
+def _cold(inputs: "Inputs", command: Evaluate, reporter: "Reporter", watch: "Stopwatch") -> "list[Figure]":
+    with _quiet_start():
+        from trainer.cold import cold_evaluation
+    return cold_evaluation(inputs, command, command.seeds, reporter, watch)
 
 
 def _simulate(command: Simulate) -> None:

@@ -14,7 +14,7 @@ from trainer.progress import Reporter
 from trainer.report import figures, report
 from trainer.settings import EFFORTS, HistorySettings, Wandb
 from trainer.splits import Protocol, natural, split
-from trainer.table import lines
+from trainer.table_lines import lines
 from trainer.timing import Stopwatch, peak_memory_mb
 from trainer.tracking import Tracker
 

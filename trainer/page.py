@@ -5,19 +5,9 @@ from html import escape
 from typing import Any
 
 from trainer.evaluate import SIZE
-from trainer.page_sections import (
-    Figures,
-    ahead,
-    bands,
-    diversity,
-    knowing,
-    ranking,
-    settings,
-    signals,
-    table,
-    training,
-    work,
-)
+from trainer.page_account import settings, signals, table, training, work
+from trainer.page_figures import Figures
+from trainer.page_sections import ahead, bands, diversity, knowing, ranking
 from trainer.page_style import STYLE
 from trainer.table import MINUS, SERVED
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from interests.errors import HistoryRejected
 from ranking.query import Repeats
-from trainer.moments import Moment, Past
-from trainer.splits import Protocol
+from trainer.data import Events, speaks
+from trainer.moments import Moment, Past, asked, past, replayed
+from trainer.splits import TEST, Part, Protocol, split
 
 NEW_ITEMS, NEW_USERS = " (new items)", " (new users)"
+TRIED_MAX = 2_000  # moments looked at for an answer before a history is refused
 
 Rows = npt.NDArray[np.int32]
 
@@ -53,3 +56,14 @@ VARIANTS: dict[Protocol, tuple[Variant, ...]] = {
     ),
     "prequential": (Variant("", new_items=True),),
 }
+
+
+def split_to_answer(events: Events, protocol: Protocol) -> Part:
+    """The split, where it leaves something to ask. Raises HistoryRejected: a history of one item has nothing new."""
+    part, known = split(events, protocol), speaks(events)
+    ask = replayed if protocol == "prequential" else asked
+    for moment in ask(events, part, TEST, TRIED_MAX, 0):
+        before = past(events, known, moment)
+        if any(len(variant.answers(moment, before)) for variant in VARIANTS[protocol]):
+            return part
+    raise HistoryRejected(f"--protocol {protocol}: nobody turned to an item that was new to them; try last-basket")

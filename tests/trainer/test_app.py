@@ -111,6 +111,7 @@ def test_help_says_what_the_files_must_hold(command: str, flag: str, capsys: pyt
         (["ada,tea,1", "bo,tea,2", "cy,tea,3"], "last-out", "three events or more"),
         (["ada,tea,1", "ada,jam,1", "ada,salt,2"], "last-basket", "three timestamp groups or more"),
         (["ada,tea,1", "bo,jam,1", "cy,salt,1"], "time-split", "three times or more"),
+        ([f"ada,tea,{time}" for time in range(1, 9)], "last-out", "nobody turned to an item that was new"),
         (["ada,tea,1", "bo,jam,1", "cy,salt,1"], "prequential", "three times or more"),
     ],
 )
@@ -120,7 +121,7 @@ def test_a_history_that_a_protocol_cannot_split_ends_with_2_and_says_what_it_nee
     file = tmp_path / "history.csv"
     file.write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
     said = refused(["evaluate", "--interactions", str(file), "--protocol", protocol], capsys)
-    assert f"--protocol {protocol}: needs" in said
+    assert f"--protocol {protocol}: " in said
     assert says in said
 
 

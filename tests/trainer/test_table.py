@@ -5,7 +5,8 @@ import pytest
 
 from trainer.bands import POPULARITY, activity, popularity
 from trainer.moments import Past
-from trainer.table import SERVED, Table, averaged, gini, lines
+from trainer.table import SERVED, Table, averaged, gini
+from trainer.table_lines import lines
 
 
 def filled(values: dict[str, dict[int, float]], owners: list[int]) -> Table:
