@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -223,7 +223,7 @@ def _timed(interaction: Interaction, now_ms: int) -> Interaction:
     """With the time that it counts from: its own, unless it has none or one that lies in the future."""
     time_ms = interaction.time_ms
     if time_ms is None or time_ms > now_ms + DEFAULT_RULE.future_tolerance_ms:
-        return replace(interaction, time_ms=now_ms)
+        return interaction._replace(time_ms=now_ms)
     return interaction
 
 

@@ -495,7 +495,7 @@ def _log_of(partition: LogPartition) -> list[LogEntry]:
     return [
         entry._replace(
             user_id=names[entry.user_id],
-            interaction=entry.interaction and replace(entry.interaction, user_id=names[entry.user_id]),
+            interaction=entry.interaction and entry.interaction._replace(user_id=names[entry.user_id]),
         )
         for entry in entries
     ]

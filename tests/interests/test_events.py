@@ -27,6 +27,8 @@ ratings = st.builds(
     time_ms=st.none() | st.integers(0, TIME_MS_MAX),
     value=st.floats(0, 5),
     event_id=st.just("") | ids,
+    slate_id=st.just(""),
+    position=st.none(),
 )
 acts = st.builds(
     Interaction,

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.kafka
 KILLS = at_length(3, 150)
 GROUP_STEPS = at_length(6, 180)
 ZOMBIES = at_length(1, 20)
-EVENTS_A_ROUND = 300
+EVENTS_A_ROUND = at_length(120, 300)
 USERS = 12
 SMALL = ("--batch-records", "5", "--catch-up-records", "5")
 
