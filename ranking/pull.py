@@ -39,15 +39,38 @@ class Asked(NamedTuple):
     weights: Floats
 
 
+class Sparse(NamedTuple):
+    """Numbers of some of a large catalogue's items, 0 for all others.
+
+    rows (r,) int64 ascending, values (r,) float32
+    """
+
+    rows: Rows
+    values: Floats
+
+    def of(self, rows: npt.NDArray[np.integer]) -> Floats:
+        """The numbers of these rows."""
+        if not len(self.rows):
+            return np.zeros(len(rows), dtype=np.float32)
+        at = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        found: Floats = np.where(self.rows[at] == rows, self.values[at], np.float32(0.0))
+        return found
+
+
+Pulls = Floats | Sparse
+
+_NOTHING = Sparse(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+
+
 class Pull(NamedTuple):
-    """How strongly a user's past pulls towards each of the bundle's n items: (n,) float32 each, at most 1.
+    """How strongly a user's past pulls towards each of the bundle's n items: at most 1; see `pulls_of`.
 
     reached: rows with a pull of either kind, ascending
     by_transition, by_neighbour: what asked
     """
 
-    transition: Floats
-    neighbour: Floats
+    transition: Pulls
+    neighbour: Pulls
     reached: Rows
     by_transition: Asked
     by_neighbour: Asked
@@ -59,8 +82,16 @@ def pull(bundle: Bundle, profile: Profile) -> Pull:
     by_transition, by_neighbour = transition_query(bundle, profile), neighbour_query(bundle, profile)
     transition = _spread(by_transition, arrays.transition_rows, arrays.transition_weights, count)
     neighbour = _spread(by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights, count)
-    reached = np.flatnonzero((transition != 0) | (neighbour != 0))
+    if isinstance(transition, Sparse) and isinstance(neighbour, Sparse):
+        reached = np.union1d(transition.rows, neighbour.rows)
+    else:
+        reached = np.flatnonzero((np.asarray(transition) != 0) | (np.asarray(neighbour) != 0))
     return Pull(transition, neighbour, reached, by_transition, by_neighbour)
+
+
+def pulls_of(pulls: Pulls, rows: npt.NDArray[np.integer]) -> Floats:
+    """One kind of pull on these rows."""
+    return pulls.of(rows) if isinstance(pulls, Sparse) else pulls[rows]
 
 
 def transition_query(bundle: Bundle, profile: Profile) -> Asked:
@@ -100,19 +131,17 @@ def _summing_to(weights: Floats, share: float) -> Floats:
     return weights * np.float32(share / total) if total > 0 else weights
 
 
-def _spread(asked: Asked, rows: npt.NDArray[np.int32], weights: Floats, count: int) -> Floats:
+def _spread(asked: Asked, rows: npt.NDArray[np.int32], weights: Floats, count: int) -> Pulls:
     """Sum what each asking row gives to each item, over the largest sum."""
     if not len(asked.rows):
-        return np.zeros(count, dtype=np.float32)
+        return np.zeros(count, dtype=np.float32) if count < SPARSE_FROM else _NOTHING
     reached = rows[asked.rows].ravel() + 1  # 0 takes the padding
     given = (weights[asked.rows] * asked.weights[:, None]).ravel()
-    total = np.bincount(reached, weights=given, minlength=count + 1)
-    total[0] = 0.0
-    largest = total[reached].max(initial=0.0)
     if count < SPARSE_FROM:
-        pulls: Floats = total[1:].astype(np.float32)
-        return pulls / np.float32(largest) if largest > 0 else pulls
-    # Only what is reached is looked at again: room that nobody writes to costs nothing in a large catalogue.
-    sparse = np.zeros(count + 1, dtype=np.float32)
-    sparse[reached] = total[reached] / (largest if largest > 0 else 1.0)
-    return sparse[1:]
+        total = np.bincount(reached, weights=given, minlength=count + 1)[1:].astype(np.float32)
+        return total / (total.max(initial=0.0) or np.float32(1.0))
+    once, at = np.unique(reached, return_inverse=True)
+    sums = np.bincount(at, weights=given, minlength=len(once)).astype(np.float32)
+    known = slice(1, None) if once[0] == 0 else slice(None)
+    largest = sums[known].max(initial=0.0) or np.float32(1.0)
+    return Sparse(once[known].astype(np.int64) - 1, sums[known] / largest)

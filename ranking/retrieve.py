@@ -24,7 +24,7 @@ from interests.profile import Profile
 from ranking.cold_shelf import ColdShelf
 from ranking.nearby import nearby
 from ranking.nearest import nearest_interests
-from ranking.pull import Pull, pull
+from ranking.pull import Pull, pull, pulls_of
 from ranking.slate import Source
 from ranking.top import top
 from ranking.topics import Mixes, main_topics
@@ -132,7 +132,7 @@ class Retriever:
             return np.zeros(0, dtype=np.int64)
         transition, neighbour, reached, *_ = pulled or pull(self._bundle, profile)
         rows = reached[allowed[reached]]
-        both = transition[rows] + neighbour[rows]
+        both = pulls_of(transition, rows) + pulls_of(neighbour, rows)
         best = top(both, count)
         return rows[best[both[best] > 0]]
 

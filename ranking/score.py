@@ -31,7 +31,7 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.content import content
 from ranking.nearest import interest_weights
-from ranking.pull import Pull, pull
+from ranking.pull import Pull, Sparse, pull
 from ranking.query import Repeats
 
 SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
@@ -109,7 +109,8 @@ def _columns(names: list[str], bundle: Bundle, profile: Profile, rows: Rows, pul
         elif name == "content":
             found.append(content(bundle, profile, rows))
         elif pulled is not None:
-            found.append(_steep(_take(pulled.transition if name == "transition" else pulled.neighbour, rows)))
+            pulls = pulled.transition if name == "transition" else pulled.neighbour
+            found.append(_steep(pulls.of(rows) if isinstance(pulls, Sparse) else _take(pulls, rows)))
     return found
 
 

@@ -1,0 +1,27 @@
+"""In a large catalogue only what is reached is kept, and nothing else differs."""
+
+import numpy as np
+import pytest
+
+from ranking import pull as module
+from ranking.pull import Sparse, pull, pulls_of
+from ranking.query import Query
+from ranking.recommend import Ranker
+from tests.support.catalogue import catalogue, someone
+
+
+@pytest.mark.parametrize(("had", "recent"), [(60, 30), (60, 0), (5, 5), (0, 0)])
+def test_sparse_pulls_say_what_dense_ones_say(monkeypatch, had, recent):
+    bundle = catalogue()
+    user = someone(bundle, 3, had, recent, interests=min(had, 4))
+    dense = pull(bundle, user)
+    slate = Ranker(bundle).recommend(user, Query())
+    monkeypatch.setattr(module, "SPARSE_FROM", 1)
+    sparse = pull(bundle, user)
+    assert isinstance(sparse.transition, Sparse) and isinstance(sparse.neighbour, Sparse)
+    everything = np.arange(bundle.manifest.item_count)
+    for kind in ("transition", "neighbour"):
+        wanted = pulls_of(getattr(dense, kind), everything)
+        assert pulls_of(getattr(sparse, kind), everything) == pytest.approx(wanted, abs=1e-6)
+    assert set(dense.reached) <= set(sparse.reached)
+    assert Ranker(bundle).recommend(user, Query()).items == slate.items
