@@ -101,7 +101,7 @@ def measure(
         bundle = parts.with_manifest(
             assemble(inputs, counted, learned, settings), dict(choice.manifest) if choice else {}
         )
-    test = _pasts(events, _moments(inputs, plan, TEST, effort.evaluation_users))
+    test = _pasts(events, _moments(inputs, plan, TEST, effort.evaluation_users if plan.full else effort.report_users))
     with watch.lap("evaluate"):
         material = Material(positive(before_test), baselines_chosen.ITEMS, plan.sample_seed)
         table = fill(bundle, inputs, plan.protocol, plan.part, test, baselines, material, effort, reporter, best)

@@ -47,6 +47,8 @@ class Effort(BaseModel):
 
     positions: events that the encoder is trained on, over all its epochs; epochs_max: the most for a small history
     patience: readings of validation without a gain after which it stops
+    evaluation_users, report_users: how many are asked by `evaluate`, and for the report of a fit
+    curve_moments: how many of those for a curve's points
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +62,7 @@ class Effort(BaseModel):
     weight_users: int
     dial_users: int
     evaluation_users: int
+    report_users: int
     curve_moments: int
 
 
@@ -73,6 +76,7 @@ EFFORTS: dict[str, Effort] = {
         weight_users=800,
         dial_users=400,
         evaluation_users=3_000,
+        report_users=1_000,
         curve_moments=600,
     ),
     "demo": Effort(
@@ -84,6 +88,7 @@ EFFORTS: dict[str, Effort] = {
         weight_users=250,
         dial_users=100,
         evaluation_users=400,
+        report_users=400,
         curve_moments=100,
     ),
 }
