@@ -207,11 +207,20 @@ class Consumer:
             if partition in bounds and self._is_readable(partition, offset, bounds[partition]):
                 start = min(offset, archived.get(partition, offset))
                 self.source.seek(partition, max(start, bounds[partition].begin))
+                if start < offset:
+                    self._say_archive_behind(partition, start, offset, bounds[partition])
         # One whose bounds nobody knows yet stays unclaimed and is looked at again.
         self._unclaimed -= bounds.keys()
         if self._unclaimed:
             self._retry_at_s = self.clock_s() + self.backoff.next_s()
         self.metrics.held.set(len(self.held & self.source.assignment()))
+
+    def _say_archive_behind(self, partition: LogPartition, archived: int, stored: int, bounds: Bounds) -> None:
+        said = {"partition": partition.partition, "archived": archived, "stored": stored, "begin": bounds.begin}
+        log.info("reading again what is in no file of the archive yet", extra=said)
+        if archived < bounds.begin:
+            self.metrics.unarchived.inc(bounds.begin - archived)
+            log.error("the log deleted records before they were archived; raise its retention", extra=said)
 
     def _archived(self, partitions: Iterable[LogPartition]) -> Mapping[LogPartition, int]:
         if self.archive is None:

@@ -42,6 +42,7 @@ class Metrics:
         self.lost_records = counter("lost_records_total", "Records the log had deleted before they were absorbed")
         self.unencoded = counter("left_to_readers_total", "States written without vectors because much was waiting")
         self.archived = counter("archived_total", "Log entries written to archive files")
+        self.unarchived = counter("unarchived_total", "Records the log had deleted before they were archived")
         self.archive_waiting = gauge("archive_waiting_bytes", "Memory held by what is in no archive file yet")
         self.partitions = gauge("partitions", "Partitions that are this reader's")
         self.held = gauge("partitions_held", "Partitions that wait for an operator; see the log")

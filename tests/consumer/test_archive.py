@@ -1,5 +1,6 @@
 """The archive: each record of the log once, whatever dies, and what is erased stays erased."""
 
+import logging
 import os
 import random
 import sys
@@ -344,3 +345,16 @@ def test_a_long_file_that_reaches_over_several_later_ones_is_noticed(directory):
     keep(directory, entries[5:10], begin=5)
     keep(directory, entries[20:25], begin=20)
     assert read_interactions(directory).report.dropped == {"twice in the log": 10}
+
+
+def test_records_that_the_log_deleted_before_they_were_archived_are_counted_and_said(directory, caplog):
+    log, store = log_of(10, 100), MemoryStore()
+    read_all(log, store, Archive(directory / "lost"))
+    log.begins[0] = 7
+    archive = Archive(directory / "kept")
+    with caplog.at_level(logging.ERROR):
+        consumer = read_all(log, store.handle(), archive)
+    archive.close()
+    assert "before they were archived" in caplog.text
+    assert consumer.metrics.registry.get_sample_value("plural_consumer_unarchived_total") == 7
+    assert archived(directory / "kept") == [place for place in places(log) if place[0] != "memory/0" or place[1] >= 7]
