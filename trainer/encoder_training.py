@@ -36,21 +36,19 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TrainingRule:
-    """How the encoder is trained; averages reach back `memory_epochs`.
-
-    item_pace: how fast item vectors move beside the weights. They begin where histories put them, and drift from there
-    before they overfit.
-    """
+    """How the encoder is trained; averages reach back `memory_epochs`."""
 
     batch: int = 64
     negatives: int = 1024
     learning_rate: float = 2e-3
-    item_pace: float = 0.2
     memory_epochs: float = 2.0
 
 
 class Trainer:
-    """An encoder, the item vectors it is trained with, what their optimisers remember, and averages of all weights."""
+    """An encoder, the item vectors it is trained with, and what their optimisers remember.
+
+    rng: draws batches and negatives; pruned: weights kept at zero; item_pace: how fast item vectors move beside weights
+    """
 
     def __init__(
         self, encoder: Encoder, item_vectors: Floats, counts: npt.NDArray[np.int64], rule: TrainingRule, seed: int
@@ -64,6 +62,7 @@ class Trainer:
         self.draw_negatives_by(counts)
         self.rng = np.random.default_rng(seed)
         self.pruned: Pruned | None = None
+        self.item_pace = 1.0
         self._variables = [*encoder.body.trainable_variables, self.log_scale]
         self._optimizer = keras.optimizers.Adam(rule.learning_rate)
         self._optimizer.build(self._variables)
@@ -110,7 +109,7 @@ class Trainer:
         for rows in batches(len(windows), self.rule.batch, self.rng):
             part = windows.take(rows)
             self._optimizer.learning_rate.assign(now := rate())
-            self._item_rate.assign(now * self.rule.item_pace)
+            self._item_rate.assign(now * self.item_pace)
             given = (part.items, part.ages_days, part.actions, part.mask, part.moments, part.targets)
             others = self.negatives(0 if self.is_full else self.rule.negatives)
             losses.append(self._step(*(tf.constant(one) for one in given), tf.constant(others)))

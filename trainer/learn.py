@@ -128,6 +128,7 @@ class _Course:
         windows = self._windows()
         steps = trainer.steps(windows)
         most = schedule.epochs(int(windows.mask.sum()), self._effort.positions, self._effort.epochs_max)
+        trainer.item_pace = schedule.item_pace(most)
         rate = schedule.Schedule(trainer.rule.learning_rate, steps, steps * most)
         averages = trainer.averages(steps)
         kept, best, since, curve = 0, -1.0, 0, list[dict[str, float]]()

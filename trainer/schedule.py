@@ -2,6 +2,8 @@
 
     epochs   as many as the budget of positions pays for: many for a small history, few for a large one
     rate     rises over the first epoch, then falls along half a cosine to FLOOR of itself
+    pace     of item vectors beside the weights: over all epochs they may go as far as in PACE_EPOCHS at full pace,
+             since they begin where histories put them, and in many epochs would leave it for what they overfit to
     dropout  less for more events: a large history is its own noise
 
 Loshchilov & Hutter, "SGDR", ICLR 2017.
@@ -11,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 FLOOR = 0.05
+PACE_EPOCHS = 4.0
 DROPOUT_AT_100K, DROPOUT_A_DECADE = 0.3, -0.1
 DROPOUT_MIN, DROPOUT_MAX = 0.1, 0.4
 
@@ -35,6 +38,11 @@ class Schedule:
 def epochs(positions_an_epoch: int, positions: int, most: int) -> int:
     """Passes that `positions` pay for, between 1 and `most`."""
     return max(1, min(most, round(positions / max(positions_an_epoch, 1))))
+
+
+def item_pace(epochs_planned: int) -> float:
+    """How fast item vectors move beside the weights, in (0, 1]."""
+    return min(1.0, PACE_EPOCHS / max(epochs_planned, 1))
 
 
 def dropout(events: int) -> float:

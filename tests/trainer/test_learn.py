@@ -149,10 +149,12 @@ def test_several_interests_ship_only_where_they_find_more_and_show_more(multi: R
     assert several_win(Reading(0.2, 0.5, 0.4), multi) is wins
 
 
-def test_a_small_history_is_trained_on_for_many_epochs_and_a_large_one_for_few() -> None:
+def test_a_small_history_has_many_epochs_with_items_that_go_no_further_than_in_a_few() -> None:
     assert schedule.epochs(100_000, 4_000_000, 30) == 30
     assert schedule.epochs(1_000_000, 4_000_000, 30) == 4
     assert schedule.epochs(50_000_000, 4_000_000, 30) == 1
+    assert schedule.item_pace(3) == 1.0
+    assert 20 * schedule.item_pace(20) == pytest.approx(40 * schedule.item_pace(40))
     assert schedule.dropout(10_000) > schedule.dropout(100_000) > schedule.dropout(5_000_000)
 
 
