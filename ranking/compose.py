@@ -1,11 +1,14 @@
 """A slate out of what was chosen: reasons, mixes, and what was given up."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.chosen import Chosen
+from ranking.explore import Explored
 from ranking.reasons import Reasons
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target
@@ -24,8 +27,9 @@ def compose(
     diversity: float,
     target: Target,
     relaxed: tuple[Relaxation, ...],
+    explored: Explored | None = None,
 ) -> Slate:
-    """The slate of these items in this order; `target` is what it was held to."""
+    """The slate of these items in this order; `target` is what it was held to, `explored` what chance put last."""
     aim = target.owed(len(chosen))
     mix = mix_of(mixes_of(bundle, chosen.rows), bundle.manifest.topic_count)
     return Slate(
@@ -34,7 +38,7 @@ def compose(
         state_version=profile.state_version,
         bundle_version=bundle.version,
         diversity=diversity,
-        items=slate_items(bundle, profile, chosen),
+        items=_told(slate_items(bundle, profile, chosen), explored),
         mix=_named(bundle, mix),
         target_mix=_named(bundle, aim),
         calibration_kl=calibration_kl(aim, mix),
@@ -66,6 +70,12 @@ def slate_items(bundle: Bundle, profile: Profile | None, chosen: Chosen) -> tupl
             strict=True,
         )
     )
+
+
+def _told(items: tuple[SlateItem, ...], explored: Explored | None) -> tuple[SlateItem, ...]:
+    if explored is None:
+        return items
+    return (*items[:-1], replace(items[-1], propensity=explored.propensity))
 
 
 def _named(bundle: Bundle, mix: Floats) -> tuple[tuple[str, float], ...]:

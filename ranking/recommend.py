@@ -19,6 +19,7 @@ from ranking.chosen import Chosen
 from ranking.compose import compose, slate_items
 from ranking.dial import diversity, strength
 from ranking.diversify import Diversify, calibrated, mmr, warm
+from ranking.explore import Explored, explore, with_explored
 from ranking.fatigue import tired
 from ranking.filter import allow, known_rows, permitted
 from ranking.identity import slate_id
@@ -45,13 +46,15 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Choice(NamedTuple):
-    """What was chosen, the dial and the target it was chosen with, what was given up to fill it, and what pulled."""
+    """What was chosen, the dial and the target it was chosen with, what was given up to fill it, what pulled, and
+    what chance put into the last place."""
 
     chosen: Chosen
     dial: float
     aim: Target
     relaxed: tuple[Relaxation, ...]
     pulled: Pull
+    explored: Explored | None = None
 
 
 class Ranker:
@@ -77,7 +80,9 @@ class Ranker:
         """
         choice = self.choose(profile, query, skip, before)
         name = slate_id(profile, query, sorted(skip))
-        return compose(self._bundle, profile, name, choice.chosen, choice.dial, choice.aim, choice.relaxed)
+        return compose(
+            self._bundle, profile, name, choice.chosen, choice.dial, choice.aim, choice.relaxed, choice.explored
+        )
 
     def choose(
         self, profile: Profile, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()
@@ -100,7 +105,13 @@ class Ranker:
             relaxed.append(Relaxation.REPEATS)
         if len(chosen) < query.size:
             relaxed.append(Relaxation.SIZE)
-        return Choice(chosen, dial, aim, tuple(relaxed), pulled)
+        explored = None
+        if dial > 0.0 and not relaxed:
+            request = (query.size, query.diversity, query.repeats, len(skip))
+            explored = explore(bundle, profile, aim.mix, chosen, allowed.rows, request)
+        if explored:
+            chosen = with_explored(bundle, chosen, explored)
+        return Choice(chosen, dial, aim, tuple(relaxed), pulled, explored)
 
     def candidates(self, profile: Profile, count: int) -> Candidates:
         """What retrieval finds for one user."""

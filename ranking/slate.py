@@ -40,6 +40,7 @@ class SlateItem:
     """One item of a slate, in its place.
 
     interest: index among the user's interests, largest share first; None where it serves none
+    propensity: how likely chance was to choose it, where chance did; see ranking/explore.py
     """
 
     item_id: str
@@ -48,6 +49,7 @@ class SlateItem:
     interest: int | None
     topic: str
     causes: tuple[Cause, ...]
+    propensity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

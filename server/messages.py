@@ -39,6 +39,7 @@ def item_messages(items: Iterable[SlateItem], prices: Mapping[str, float]) -> li
             topic=item.topic,
             causes=_causes(item.causes),
             price=prices.get(item.item_id),
+            propensity=item.propensity,
         )
         for position, item in enumerate(items)
     ]

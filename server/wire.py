@@ -29,8 +29,8 @@ _DOUBLE = struct.Struct("<d")
 _BODY_SLATE = b"\x0a"
 _SLATE_ID, _USER_ID, _STATE_VERSION, _BUNDLE_VERSION, _DIVERSITY = b"\x0a", b"\x12", b"\x18", b"\x22", b"\x29"
 _ITEMS, _MIX, _TARGET_MIX, _KL, _RELAXED = b"\x32", b"\x3a", b"\x42", b"\x49", b"\x52"
-_ITEM_ID, _POSITION, _SCORE, _SOURCE, _INTEREST, _TOPIC, _CAUSES, _PRICE = (
-    b"\x0a", b"\x10", b"\x19", b"\x20", b"\x28", b"\x32", b"\x3a", b"\x41",
+_ITEM_ID, _POSITION, _SCORE, _SOURCE, _INTEREST, _TOPIC, _CAUSES, _PRICE, _PROPENSITY = (
+    b"\x0a", b"\x10", b"\x19", b"\x20", b"\x28", b"\x32", b"\x3a", b"\x41", b"\x49",
 )  # fmt: skip
 _CAUSE_ITEM_ID, _CAUSE_ACTION, _CAUSE_TIME = b"\x0a", b"\x10", b"\x1a"
 _SECONDS, _NANOS = b"\x08", b"\x10"
@@ -103,6 +103,7 @@ class SlateWriter:
                 self._topic_fields[topic] if topic >= 0 else b"",
                 *(causes[cause] for cause in why),
                 _price(prices, chosen.item_ids[position]) if prices else b"",
+                _propensity(choice, row),
             ))  # fmt: skip
             parts.append(field(_ITEMS, item))
         return parts
@@ -148,6 +149,11 @@ def number(tag: bytes, value: int) -> bytes:
 def double(tag: bytes, value: float) -> bytes:
     """A double; 0 is not written."""
     return tag + _DOUBLE.pack(value) if value else b""
+
+
+def _propensity(choice: Choice, row: int) -> bytes:
+    drawn = choice.explored
+    return double(_PROPENSITY, drawn.propensity) if drawn and drawn.row == row else b""
 
 
 def _price(prices: Mapping[str, float], item_id: str) -> bytes:

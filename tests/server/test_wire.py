@@ -21,6 +21,7 @@ def test_the_bytes_are_those_of_the_message_for_all_kinds_of_people_and_requests
     ranker, writer = Ranker(bundle), SlateWriter(bundle)
     prices = {bundle.item_ids[row]: rng.choice([0.0, 9.99]) for row in range(0, 3000, 2)}
     sources: set[int] = set()
+    explored = 0
     for seed in range(60):
         had, recent, interests = rng.choice([(0, 0, 0), (8, 0, 2), (8, 5, 1), (60, 30, 4), (60, 3, 0)])
         profile = someone(bundle, seed, had, recent, interests)
@@ -30,13 +31,17 @@ def test_the_bytes_are_those_of_the_message_for_all_kinds_of_people_and_requests
         )
         told = prices if seed % 2 else {}
         choice = ranker.choose(profile, query)
-        slate = compose(bundle, profile, "name", choice.chosen, choice.dial, choice.aim, choice.relaxed)
+        slate = compose(
+            bundle, profile, "name", choice.chosen, choice.dial, choice.aim, choice.relaxed, choice.explored
+        )
+        explored += choice.explored is not None
         wanted = recommendations_pb2.RecommendResponse(slate=slate_message(slate, profile.user_id, told))
         body = writer.body(profile, choice, "name", profile.user_id, told)
         assert recommendations_pb2.RecommendResponse.FromString(body) == wanted, f"seed {SEED}, person {seed}"
         assert len(body) == wanted.ByteSize(), f"seed {SEED}, person {seed}: nothing is written twice"
         sources |= {item.source for item in wanted.slate.items}
     assert len(sources) == 5, sources
+    assert explored
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**31, 2**63])

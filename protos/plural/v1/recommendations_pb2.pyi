@@ -675,6 +675,7 @@ class SlateItem(_message.Message):
     TOPIC_FIELD_NUMBER: _builtins.int
     CAUSES_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The item."""
     position: _builtins.int
@@ -689,6 +690,8 @@ class SlateItem(_message.Message):
     """Its main topic; empty where it has none."""
     price: _builtins.float
     """Its price, where the catalogue told one; see CatalogueItem."""
+    propensity: _builtins.float
+    """Set where chance put the item there to find new interests: how likely it was to, in (0, 1]."""
     @_builtins.property
     def causes(self) -> _containers.RepeatedCompositeFieldContainer[_interests_pb2.Cause]:
         """Up to three interactions that brought it, strongest first."""
@@ -704,18 +707,23 @@ class SlateItem(_message.Message):
         topic: _builtins.str = ...,
         causes: _abc.Iterable[_interests_pb2.Cause] | None = ...,
         price: _builtins.float | None = ...,
+        propensity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "_price", b"_price", "interest", b"interest", "price", b"price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "_price", b"_price", "_propensity", b"_propensity", "interest", b"interest", "price", b"price", "propensity", b"propensity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "_price", b"_price", "causes", b"causes", "interest", b"interest", "item_id", b"item_id", "position", b"position", "price", b"price", "score", b"score", "source", b"source", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_interest", b"_interest", "_price", b"_price", "_propensity", b"_propensity", "causes", b"causes", "interest", b"interest", "item_id", b"item_id", "position", b"position", "price", b"price", "propensity", b"propensity", "score", b"score", "source", b"source", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__interest: _TypeAlias = _typing.Literal["interest"]  # noqa: Y015
     _WhichOneofArgType__interest: _TypeAlias = _typing.Literal["_interest", b"_interest"]  # noqa: Y015
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__propensity: _TypeAlias = _typing.Literal["propensity"]  # noqa: Y015
+    _WhichOneofArgType__propensity: _TypeAlias = _typing.Literal["_propensity", b"_propensity"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__interest) -> _WhichOneofReturnType__interest | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__propensity) -> _WhichOneofReturnType__propensity | None: ...
 
 Global___SlateItem: _TypeAlias = SlateItem  # noqa: Y015

@@ -1,0 +1,74 @@
+"""Room for new interests: now and then the last place goes to a topic the user never had, by chance that is told.
+
+    chance = EXPLORED_SHARE * size, at most CHANCE_MAX                  of a slate to explore at all
+    propensity = chance / topics that could be drawn                    of the item that was drawn
+
+The topic is drawn evenly among those under NEW_SHARE of the user's mix, its item is the most popular that may be shown.
+The propensity comes with the item, so that what is learned from answers can be weighed by it (Swaminathan, Joachims,
+2015). Chance is a hash of user, state version, bundle and request, so the same slate explores the same. Never at a dial
+of 0, nor for a cold user, who is shown all topics anyway.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.bundle import Bundle
+from interests.profile import Profile
+from ranking.chosen import Chosen
+from ranking.slate import Source
+
+EXPLORED_SHARE = 0.01  # of all places
+CHANCE_MAX = 0.5
+NEW_SHARE = 0.005  # of the user's mix
+SIZE_MIN = 5  # one place of fewer would be too much
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+class Explored(NamedTuple):
+    """The item that chance put into the last place, and how likely that was."""
+
+    row: int
+    propensity: float
+
+
+def explore(
+    bundle: Bundle, profile: Profile, mix: Floats, chosen: Chosen, allowed: Mask, request: object
+) -> Explored | None:
+    """What to put into the last place of these, or None, which is most often.
+
+    mix (T,): what the slate is held to; allowed (n,): what may be shown; request: what was asked, by its repr
+    """
+    if profile.is_cold or len(chosen) < SIZE_MIN or not mix.any():
+        return None
+    topics = np.flatnonzero((mix < NEW_SHARE) & (bundle.arrays.topic_shares > 0))
+    chance = min(EXPLORED_SHARE * len(chosen), CHANCE_MAX)
+    first, second = _drawn(profile, request)
+    if not len(topics) or first >= chance:
+        return None
+    topic = topics[int(second * len(topics))]
+    of_topic = ((bundle.arrays.item_topic_ids == topic) & (bundle.arrays.item_topic_shares > 0)).any(axis=1) & allowed
+    of_topic[chosen.rows] = False
+    rows = np.flatnonzero(of_topic)
+    if not len(rows):
+        return None
+    return Explored(int(rows[bundle.arrays.recent_popularity[rows].argmax()]), chance / len(topics))
+
+
+def with_explored(bundle: Bundle, chosen: Chosen, explored: Explored) -> Chosen:
+    """The same with that item in the last place, where it claims no more relevance than the one it displaced."""
+    kept = chosen.take(np.arange(len(chosen) - 1))
+    rows = np.array([explored.row], dtype=np.int64)
+    sources, interests = np.array([Source.POPULAR], dtype=np.int8), np.full(1, -1)
+    return kept.followed_by(Chosen([bundle.item_ids[explored.row]], rows, chosen.scores[-1:], sources, interests))
+
+
+def _drawn(profile: Profile, request: object) -> tuple[float, float]:
+    """Two numbers in [0, 1) that nothing but this user, state, bundle and request decide."""
+    told = repr((profile.user_id, profile.state_version, profile.bundle_version, request))
+    digest = hashlib.blake2b(told.encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little") / 2**32, int.from_bytes(digest[4:], "little") / 2**32
