@@ -358,3 +358,32 @@ def test_records_that_the_log_deleted_before_they_were_archived_are_counted_and_
     assert "before they were archived" in caplog.text
     assert consumer.metrics.registry.get_sample_value("plural_consumer_unarchived_total") == 7
     assert archived(directory / "kept") == [place for place in places(log) if place[0] != "memory/0" or place[1] >= 7]
+
+
+def test_what_is_read_again_because_the_store_lost_it_is_archived_once(directory):
+    log, store = log_of(11, 120), MemoryStore()
+    archive = Archive(directory)
+    consumer = read_all(log, store, archive)
+    store._shared.states.clear()
+    store._shared.offsets.clear()
+    ends = {p: len(log.records[p.partition]) for p in log.partitions()}
+    until(lambda: _turn(consumer) or store.claim(log.partitions()) == ends, "the log is read again")
+    archive.close()
+    assert archived(directory) == places(log)
+    assert bits(store.get(oracle(log))) == bits(oracle(log))
+
+
+def _turn(consumer: Consumer) -> None:
+    left = iter([True] * 20 + [False])
+    consumer.run(lambda: next(left))
+
+
+def test_a_file_that_could_not_be_filled_leaves_nothing(directory):
+    def half(path: Path) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError("no space left")
+
+    files = ArchiveDirectory(directory)
+    with pytest.raises(OSError, match="no space"):
+        files.write(LogPartition("x", 0), 0, 5, half)
+    assert list(directory.iterdir()) == []
