@@ -3,7 +3,8 @@
     weights = argmin  mean over users of -log softmax(w . signals)[relevant]  +  RIDGE * |w * scale|^2,   w >= 0
 
 over the candidates that serving would retrieve, so the weights answer the question that serving asks: once with what
-the user had among them, once without. Convex, so the same cases give the same weights. They are scaled to sum to 1.
+the user had among them, once without; then over the best of them. Convex, so the same cases give the same weights.
+They are scaled to sum to 1.
 A signal without which the order is as good is dropped: it costs time in every call.
 Listwise softmax: Cao et al., "Learning to rank", ICML 2007.
 """
@@ -30,6 +31,7 @@ from trainer.states import Case, profiles
 
 CANDIDATES = CANDIDATES_MIN
 RIDGE = 3e-3
+NEAR_TOP, NEAR_TOP_ROUNDS = 40, 2
 WORTH = 0.002  # of NDCG: what a signal must add to be computed at all
 HALF_LIVES_DAYS = (7.0, 30.0, 120.0)
 SIZE = 10
@@ -58,6 +60,13 @@ class Question:
         new = ~self.had
         return Question(self.signals[new], self.relevant[new], self.new_count, None, self.new_count)
 
+    def best(self, weights: Doubles, count: int) -> "Question":
+        """The same over the `count` candidates that these weights put first."""
+        if len(self.relevant) <= count:
+            return self
+        kept = np.argsort(-(self.signals @ weights), kind="stable")[:count]
+        return Question(self.signals[kept], self.relevant[kept], self.relevant_count)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -75,7 +84,7 @@ def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callabl
     best: tuple[float, float, list[Question]] | None = None
     for half_life in HALF_LIVES_DAYS:
         asked = ask(with_manifest(bundle, {"query_half_life_days": half_life}), cases, seen)
-        found = mean_ndcg(asked, fit_weights(asked))
+        found = mean_ndcg(asked, fit_near_top(asked))
         tried[f"{half_life:g}"] = found
         if best is None or found > best[0]:
             best = (found, half_life, asked)
@@ -103,33 +112,52 @@ def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callabl
 def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[str, Any]]:
     """Weights of the signals that pay, and for the report what each adds to NDCG@10.
 
-    The signal that adds least goes first, and the rest are fitted again, until each that is left adds WORTH of it.
+    NDCG is that of weights fitted on the other half of the users. The signal that adds least goes first, and the rest
+    are fitted again, as long as WORTH of it is not lost; one that does better than all stays alone.
     """
-    names = list(SIGNALS)
-    weights = fit_weights(questions)
-    full = kept = mean_ndcg(questions, weights)
-    dropped = {}
-    while len(names) > 1:
-        places = [SIGNALS.index(name) for name in names]
-        adds = {}
-        for place in places:
-            without = weights.copy()
-            without[place] = 0.0
-            adds[SIGNALS[place]] = kept - mean_ndcg(questions, without) if weights[place] > 0 else 0.0
-        least = min(adds, key=lambda name: adds[name])
-        if adds[least] >= WORTH * full:
+    places = list(range(len(SIGNALS)))
+    full = kept = crossed(questions, places)
+    dropped: dict[str, float] = {}
+    while len(places) > 1:
+        weights = fit_near_top(questions, places)
+        adds = {SIGNALS[place]: _adds(questions, weights, place) for place in places}
+        least = min(places, key=lambda place: adds[SIGNALS[place]])
+        left = [place for place in places if place != least]
+        found = crossed(questions, left)
+        if found < (1.0 - WORTH) * kept:
             break
-        left = [place for place in places if SIGNALS[place] != least]
-        again = fit_weights(questions, left)
-        found = mean_ndcg(questions, again)
-        if found < kept - WORTH * full:
-            break
-        dropped[least] = kept - found
-        names.remove(least)
-        weights, kept = again, found
-    said = {name: round(float(weights[SIGNALS.index(name)]), 6) for name in names}
-    report = {"ndcg@10": kept, "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
-    return {name: weight for name, weight in said.items() if weight > 0}, report
+        dropped[SIGNALS[least]] = kept - found
+        places, kept = left, max(found, kept)
+    alone = [mean_ndcg(questions, _only(place)) for place in range(len(SIGNALS))]
+    best = int(np.argmax(alone))
+    weights = fit_near_top(questions, places) if kept >= alone[best] else _only(best)
+    said = {name: round(float(weight), 6) for name, weight in zip(SIGNALS, weights, strict=True) if weight > 0}
+    adds = {name: _adds(questions, weights, SIGNALS.index(name)) for name in said}
+    report = {"ndcg@10": max(kept, alone[best]), "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
+    return said, report | {"alone": dict(zip(SIGNALS, alone, strict=True))}
+
+
+def crossed(questions: Sequence[Question], places: Sequence[int]) -> float:
+    """Mean NDCG@10 where each half of the users is ordered by weights fitted on the other half."""
+    halves = [questions[::2], questions[1::2]]
+    found = [
+        mean_ndcg(asked, fit_near_top(other, places)) * len(asked)
+        for asked, other in (halves, halves[::-1])
+        if len(asked)
+    ]
+    return sum(found) / max(len(questions), 1)
+
+
+def _adds(questions: Sequence[Question], weights: Doubles, place: int) -> float:
+    without = weights.copy()
+    without[place] = 0.0
+    return mean_ndcg(questions, weights) - mean_ndcg(questions, without)
+
+
+def _only(place: int) -> Doubles:
+    weights = np.zeros(len(SIGNALS))
+    weights[place] = 1.0
+    return weights
 
 
 def steps() -> int:
@@ -147,6 +175,17 @@ def ask(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> list[
         had, relevant = np.isin(rows, one.item_rows), np.isin(rows, case.relevant)
         questions.append(Question(found, relevant, len(case.relevant), had, len(new)))
     return questions
+
+
+def fit_near_top(questions: Sequence[Question], places: Sequence[int] | None = None) -> Doubles:
+    """`fit_weights`, then again over the NEAR_TOP best candidates alone, by the weights before: each fit is convex.
+
+    A slate is decided near its top. Over all candidates most of the loss is of items that no slate would show.
+    """
+    weights = fit_weights(questions, places)
+    for _ in range(NEAR_TOP_ROUNDS):
+        weights = fit_weights([question.best(weights, NEAR_TOP) for question in questions], places)
+    return weights
 
 
 def fit_weights(questions: Sequence[Question], places: Sequence[int] | None = None) -> Doubles:
