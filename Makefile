@@ -31,6 +31,9 @@ lint: .venv/.dev  ## ruff and mypy --strict
 bench: .venv/.dev  ## each claim of speed against its limit, measured here
 	$(BIN)/python -m bench
 
+article: .venv/.run  ## the case of 10,000 users and 1,000 items: each part switched on, measured
+	$(BIN)/python -m examples.article_case
+
 stubs: .venv/.dev  ## regenerate protos/plural/v1/*_pb2* from the .proto files
 	$(BIN)/python -m grpc_tools.protoc -Iprotos \
 	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
