@@ -67,6 +67,8 @@ class Reasons:
     def _linked(self, rows: Rows, _: Rows) -> list[list[int]]:
         arrays, pulled = self._bundle.arrays, self._pulled or pull(self._bundle, self._profile)
         strengths: list[dict[int, float]] = [{} for _ in rows]
+        place_of = np.full(self._bundle.manifest.item_count + 1, -1, dtype=np.int16)  # row -1 falls on the last
+        place_of[rows] = np.arange(len(rows))
         for query, reached, weights in (
             (pulled.by_transition, arrays.transition_rows, arrays.transition_weights),
             (pulled.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights),
@@ -74,9 +76,11 @@ class Reasons:
             asked = _merged(query)
             given = weights[asked.rows] * asked.weights[:, None]
             largest = float(given.max(initial=0.0)) or 1.0
-            hits = np.nonzero(reached[asked.rows][None, :, :] == rows[:, None, None])
-            shares = (given[hits[1], hits[2]] / largest).tolist()
-            for place, cause, share in zip(hits[0].tolist(), asked.rows[hits[1]].tolist(), shares, strict=True):
+            places = place_of[reached[asked.rows]]
+            by, column = np.nonzero(places >= 0)
+            shares = (given[by, column] / largest).tolist()
+            hits = zip(places[by, column].tolist(), asked.rows[by].tolist(), shares, strict=True)
+            for place, cause, share in hits:
                 strengths[place][cause] = strengths[place].get(cause, 0.0) + share
         return [_strongest(strength) for strength in strengths]
 
