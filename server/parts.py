@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health
 from prometheus_client import start_http_server
 
@@ -20,6 +21,7 @@ from server.catalogue import Catalogue, Changed
 from server.changes import ChangeWatch
 from server.event_log import EventLog
 from server.feed import Feed
+from server.impressions import Shown
 from server.item_log import ItemFile, ItemLog
 from server.item_topic import ItemTopic
 from server.items import Item
@@ -66,7 +68,14 @@ async def running(settings: ServerSettings, worker: int = 0) -> AsyncIterator[in
         shell = Shell(metrics, settings.call_s_max)
         recommendations = Recommendations(slates, states, feed)
         items = Items(catalogue, item_log, metrics, _on_changed(streams))
-        services = {RECOMMENDATIONS: recommendations, INTERESTS: Interests(states, recorder), CATALOGUE: items}
+        shown = Shown(recommendations, recorder) if settings.impressions else None
+        if shown:
+            stack.push_async_callback(shown.close)
+        services: dict[ServiceDescriptor, object] = {
+            RECOMMENDATIONS: shown or recommendations,
+            INTERESTS: Interests(states, recorder),
+            CATALOGUE: items,
+        }
         if settings.admin:
             services[ADMIN] = Admin(served)
         for service, methods in services.items():

@@ -84,6 +84,9 @@ class ServerSettings(BaseSettings):
     drain_s: float = Field(
         10.0, ge=0, le=3600, description="after SIGTERM: at most so long for calls to finish and callers to leave"
     )
+    impressions: bool = Field(
+        False, description="record what is served as shown, where applications send no impressions"
+    )
     cache_mib: int = Field(256, ge=0, description="memory for slates that may be asked for again")
     device: Literal["cpu", "gpu", "auto"] = Field("cpu", description="where the encoder runs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
