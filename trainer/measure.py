@@ -13,8 +13,9 @@ import numpy as np
 
 from interests.bundle import Bundle
 from ranking.score import SIGNALS
-from trainer import baselines_chosen, link_choice, parts
+from trainer import baselines_chosen, cold_weights, link_choice, parts
 from trainer.baselines_chosen import Chosen, Material
+from trainer.cold_weights import choose_cold
 from trainer.data import Events, positive, speaks
 from trainer.encoder_model import Shape
 from trainer.evaluate import signal_ndcg
@@ -90,6 +91,10 @@ def measure(
         if cases:
             with reporter.task("weights and dial", steps()) as tick:
                 choice = choose(bundle, cases, effort.dial_users, tick)
+            bundle = parts.with_manifest(bundle, choice.manifest)
+            with reporter.task("weights of cold items", cold_weights.TICKS) as tick:
+                cold = choose_cold(bundle, train, counted.described, cases, seed, tick)
+            choice = Choice(choice.manifest | {"cold_weights": cold.weights}, choice.report | {"cold": cold.report})
             bundle = parts.with_manifest(bundle, choice.manifest)
         best = _best_signal(bundle, cases[: effort.dial_users], plan) if plan.full else ""
     with watch.lap("choose baselines"):

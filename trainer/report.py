@@ -58,6 +58,7 @@ def report(
         "encoder_curves": [one.learned.curve for one in measured],
         "history": asdict(inputs.history),
         "catalogue": inputs.catalogue.report,
+        "content": inputs.content,
         "learned_from": describe(inputs.events),
         "seed": settings.seed,
         "seeds": len(measured),
