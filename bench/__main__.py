@@ -5,7 +5,7 @@ import sys
 
 from bench.world import DIRECTORY
 
-SCRIPTS = ("recommend", "consume", "push", "record", "followers", "growth")
+SCRIPTS = ("recommend", "consume", "push", "record", "followers", "growth", "diversify")
 
 
 def main() -> None:
