@@ -55,8 +55,8 @@ def write_table(target: Path, rows: list[Seen], conditions: str, now_s: Callable
     lines = [
         "# What the long tests saw",
         "",
-        f"Written by `make soak` on {day}: {conditions}, seed {SEED}. What each promise means: [reliability.md]"
-        "(reliability.md).",
+        f"Written by a run of the long tests on {day}: {conditions}, seed {SEED}. `make soak` runs all of them and "
+        "replaces this page; what each promise means: [reliability.md](reliability.md).",
         "",
         "| promise | test | seen | result | took |",
         "|---|---|---|---|---|",
