@@ -16,7 +16,7 @@ from trainer import interests_chosen, schedule, spectral
 from trainer.content import blend, content_vectors
 from trainer.data import Events
 from trainer.encoder_model import Encoder, Shape
-from trainer.encoder_training import Trainer, TrainingRule
+from trainer.encoder_training import FULL_SOFTMAX_ITEMS_MAX, Trainer, TrainingRule
 from trainer.nearness import near_rows
 from trainer.parts import HISTORY_MAX, Counted
 from trainer.progress import Reporter
@@ -193,7 +193,10 @@ class _Course:
 
 def _start(counted: Counted, dim: int, seed: int) -> Floats:
     """Where item vectors begin: by what stands near them in histories, factors for those that stand alone."""
-    near = spectral.vectors(*near_rows(counted.events, NEAR_DECAY, 1.0, 0.5, 0.5, 1.0, LINKS), dim)
+    if counted.events.item_count <= FULL_SOFTMAX_ITEMS_MAX:
+        near = spectral.of_events(counted.events, NEAR_DECAY, dim)
+    else:
+        near = spectral.of_links(*near_rows(counted.events, NEAR_DECAY, 1.0, 0.5, 0.5, 1.0, LINKS), dim)
     alone = ~near.any(axis=1)
     near[alone] = counted.start[alone]
     return blend(near, content_vectors(counted.described, near, counted.counts), counted.counts, seed)

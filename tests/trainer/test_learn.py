@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.build import events
+from tests.trainer.conftest import Fitted
 from trainer import schedule, spectral
 from trainer.data import Events
 from trainer.sequences import Sequences
@@ -149,6 +150,14 @@ def test_several_interests_ship_only_where_they_find_more_and_show_more(multi: R
     assert several_win(Reading(0.2, 0.5, 0.4), multi) is wins
 
 
+def test_the_report_says_what_one_vector_and_several_found_and_the_bundle_ships_the_winner(fitted: Fitted) -> None:
+    from trainer.interests_chosen import several_win
+
+    said = fitted.report["interests"]
+    won = several_win(Reading(**said["single"]), Reading(**said["multi"]))
+    assert said["shipped"] == (said["tried"] if won else 1) == fitted.bundle.manifest.interest_count
+
+
 def test_a_small_history_has_many_epochs_with_items_that_go_no_further_than_in_a_few() -> None:
     assert schedule.epochs(100_000, 4_000_000, 30) == 30
     assert schedule.epochs(1_000_000, 4_000_000, 30) == 4
@@ -170,17 +179,28 @@ def test_items_that_stand_near_each_other_begin_near_each_other() -> None:
     rows = np.array([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4], [-1, -1], [0, -1]], dtype=np.int32)
     weights = np.where(rows >= 0, 1.0, 0.0).astype(np.float32)
     weights[7] = [0.1, 0.0]
-    found = spectral.vectors(rows, weights, 3)
+    found = spectral.of_links(rows, weights, 3)
     cosines = found @ found.T
     assert cosines[0, 1] > 0.9
     assert abs(cosines[0, 3]) < 0.5
     assert not found[6].any(), "what nothing stands near to has no place"
-    assert spectral.vectors(rows, weights, 3).tobytes() == found.tobytes()
+    assert spectral.of_links(rows, weights, 3).tobytes() == found.tobytes()
+
+
+def test_items_that_follow_each_other_in_histories_begin_near_each_other() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(user, 6 * (user % 2) + int(rng.integers(6)), float(step)) for user in range(40) for step in range(8)]
+    known = events(rows, 40, 13)
+    found = spectral.of_events(known, 0.9, 3)
+    cosines = found @ found.T
+    assert cosines[:6, :6].min() > cosines[:6, 6:12].max()
+    assert not found[12].any(), "nobody had it"
+    assert not spectral.of_events(known, 0.9, 64).any(), "fewer items than dimensions"
 
 
 def test_a_catalogue_of_fewer_items_than_dimensions_has_no_spectrum() -> None:
     rows = np.array([[1], [0]], dtype=np.int32)
-    assert not spectral.vectors(rows, np.ones((2, 1), np.float32), 8).any()
+    assert not spectral.of_links(rows, np.ones((2, 1), np.float32), 8).any()
 
 
 def test_validation_leaves_out_what_a_user_had_where_hardly_anything_is_had_again() -> None:
