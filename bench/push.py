@@ -7,9 +7,11 @@ polls the same bytes from the same broker at the same rate, in turn with it. Lat
 send to after the client has the slate.
 """
 
+import re
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -52,7 +54,9 @@ def main() -> None:
 def _measure(broker: KafkaBroker, shop: World, store: str, rounds: int) -> list[Row]:
     listen = free_address()
     both = ["--brokers", broker.address, "--store", store, "--bundle", shop.bundles, "--log-level", "WARNING"]
-    consume, serve = ["-m", "consumer", *both], ["-m", "server", "--listen", listen, *both]
+    metrics = free_address()
+    serving = ["--listen", listen, "--metrics-port", metrics.rpartition(":")[2]]
+    consume, serve = ["-m", "consumer", *both], ["-m", "server", *serving, *both]
     rows = []
     with running(consume), running(serve):
         wait_for(listen)
@@ -70,7 +74,21 @@ def _measure(broker: KafkaBroker, shop: World, store: str, rounds: int) -> list[
                     ours, bare = ([percentile(ms, share) for ms in found[topic]] for topic in (TOPIC, BARE))
                     rows.append(against(f"kafka {name}, {rate} events/s", "ms", ours, bare))
         producer.close()
+        rows += _stages(metrics)
     return rows
+
+
+def _stages(metrics: str) -> list[Row]:
+    """What each stage of a push took, in the mean over all that were measured, by the server's own histogram."""
+    with urllib.request.urlopen(f"http://{metrics}/metrics") as answer:
+        text = answer.read().decode()
+    found = re.findall(r'^plural_push_stage_seconds_(sum|count){stage="(\w+)"} (\S+)$', text, re.MULTILINE)
+    totals = {(what, stage): float(value) for what, stage, value in found}
+    stages = [stage for what, stage in totals if what == "count"]
+    return [
+        Row(f"  stage {stage}, mean of both rates", totals["sum", stage] / max(totals["count", stage], 1) * 1000, "ms")
+        for stage in stages
+    ]
 
 
 def _play(producer: KafkaProducer, topic: str, side: "_Side", rate: int, seconds: float) -> list[float]:
