@@ -37,7 +37,7 @@ from server.states import Serving, States
 from server.streams import Limits, Moved, Streams
 
 QUIET_S = 0.25  # without a new call, callers have seen that the server goes
-ITEMS_S_MAX = 10.0  # how long the start may wait for the topic of items
+ITEMS_S_MAX = 5.0  # how long the start may wait for the topic of items
 FLUSH_S = 0.1  # from a handler's end until its status has left
 
 log = logging.getLogger("server")
