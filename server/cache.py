@@ -51,6 +51,13 @@ class SlateCache:
         self._users.move_to_end(user_id)
         return user.slates.get(query)
 
+    def latest(self, user_id: str, bundle_version: str, query: Query) -> tuple[int, Made] | None:
+        """The state version that the user's slates here were made from, and this one of them."""
+        user = self._users.get(user_id)
+        if user is None or user.bundle_version != bundle_version or query not in user.slates:
+            return None
+        return user.state_version, user.slates[query]
+
     def put(self, user_id: str, state_version: int, bundle_version: str, query: Query, made: Made) -> None:
         """Keep a slate, and let go of what the user had from another state or bundle."""
         user = self._users.get(user_id)

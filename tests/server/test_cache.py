@@ -1,5 +1,6 @@
 """The exact slate cache: equal questions get equal bytes, other states and bundles never do, and it stays bounded."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from plural.v1 import recommendations_pb2
 
 from interests import bundle as bundles
 from interests.encoder import Encoder
+from interests.errors import StoreUnavailable
 from interests.state import InterestState
 from interests.stores.memory import MemoryStore
 from ranking.query import Query
@@ -120,3 +122,32 @@ async def test_swapping_the_bundle_serves_the_new_one_at_once(tmp_path: Path) ->
     ]
     assert told == [old.bundle.version, new.bundle.version]
     assert states.view(InterestState("ada")).serving is new
+
+
+async def test_while_the_store_is_away_the_slate_sent_last_stands_in_but_never_for_a_push(tmp_path: Path) -> None:
+    class Away(MemoryStore):
+        away = False
+
+        def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
+            if self.away:
+                raise StoreUnavailable("away")
+            return super().versions(user_ids)
+
+        def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
+            if self.away:
+                raise StoreUnavailable("away")
+            return super().get(user_ids)
+
+    store, metrics = Away(), Metrics()
+    states = States(store, serve(shared_bundle()), metrics, views_max=1)
+    slates = Slates(states, SlateCache(1 << 20), metrics)
+    before = await slates.of("ada", QUERY)
+    await slates.of("bob", QUERY)
+    store.away = True
+    assert await slates.of("ada", QUERY) == before, "no view of her is kept any more"
+    for user_id, query, newest in (("ada", OTHER, False), ("ada", QUERY, True), ("eve", QUERY, False)):
+        with pytest.raises(StoreUnavailable):
+            await slates.of(user_id, query, newest=newest)
+    states.serving = serve(tiny_bundle.write(tmp_path, seed=5))
+    with pytest.raises(StoreUnavailable):
+        await slates.of("ada", QUERY)
