@@ -21,6 +21,7 @@ Calibration: Steck, "Calibrated recommendations", RecSys 2018. Greedy bound: Nem
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ def calibrated(
 def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: bool = True) -> Places:
     """Places of the set among ordered candidates, in the order of the picks, compiled where that is possible."""
     count, fast = candidates.size, kernels() if compiled else None
-    worth = max(1.0 - diversity, WORTH_MIN) / np.log2(np.arange(len(candidates.places)) + 2.0)
+    worth = max(1.0 - diversity, WORTH_MIN) * _discounts(len(candidates.places))
     mix = np.maximum(target.mix, 0.0).astype(np.float64)
     shown = np.maximum(target.shown, 0.0).astype(np.float64)
     places = PRIOR + float(shown.sum()) + count
@@ -66,6 +67,13 @@ def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: 
     residual = squared_lengths(candidates.vectors)
     residual[residual <= EPSILON] = 1.0  # an empty vector duplicates nothing
     return fast.calibrated(worth, topics, shares, price, held, candidates.vectors, residual, novelty, count)
+
+
+@lru_cache(maxsize=64)
+def _discounts(count: int) -> Doubles:
+    """What each place of a list is worth to DCG (count,)."""
+    discounts: Doubles = 1.0 / np.log2(np.arange(count) + 2.0)
+    return discounts
 
 
 def _by_numpy(

@@ -1,5 +1,6 @@
 """What every method is given, checked and brought into relevance order."""
 
+import math
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -54,11 +55,11 @@ def ordered(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, si
     if size < 0 or not 0.0 <= diversity <= 1.0:
         raise ValueError(f"size is {size} and diversity {diversity}; give a size from 0 and a diversity from 0 to 1")
     given = {"relevance": relevance, "vectors": vectors, "mixes": mixes.shares, "target": mix, "shown": target.shown}
-    for name, array in given.items():
-        # The sum of finite numbers is finite unless it overflows, and quicker to look at than each of them.
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = array.sum()
-        if not (np.isfinite(total) or np.isfinite(array).all()):
+    # The sum of finite numbers is finite unless it overflows, and quicker to look at than each of them.
+    with np.errstate(over="ignore", invalid="ignore"):
+        broken = [name for name, array in given.items() if not math.isfinite(array.sum())]
+    for name in broken:
+        if not np.isfinite(given[name]).all():
             raise ValueError(f"{name} holds NaN or infinity")
     places = np.argsort(-relevance, kind="stable")
     sorted_mixes = Mixes(mixes.topics.take(places, axis=0), mixes.shares.take(places, axis=0))
