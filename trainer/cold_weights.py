@@ -23,9 +23,10 @@ from ranking.score import SIGNALS, relevance, signals
 from trainer.cold_neighbours import with_cold
 from trainer.content import content_vectors, unit
 from trainer.data import Events, positive
+from trainer.fusion import Question, fit_weights
 from trainer.metrics import ndcg_of_scores
 from trainer.states import Case, absorb_users, profiles
-from trainer.weights import CANDIDATES, Question, fit_weights
+from trainer.weights import CANDIDATES
 
 COLD_SHARE = 0.2
 USERS_MAX = 400

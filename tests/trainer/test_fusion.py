@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranking.score import SIGNALS
-from trainer.weights import Question, crossed, fit_near_top, fit_weights, mean_ndcg, worthwhile
+from trainer.fusion import Question, crossed, fit_near_top, fit_weights, mean_ndcg, worthwhile
 
 TELLS, HINTS, NOISE = (SIGNALS.index(name) for name in ("interest", "transition", "content"))
 
