@@ -2,8 +2,12 @@
 
 For each strength, the slates that would be served to the validation users at that strength, personal factor included:
 how much NDCG@10 of relevance alone is kept, how far apart their items are, how close they come to the users' mixes.
-The default is the largest strength at which, and at all smaller ones, NDCG_KEPT stays. ranking/dial.py turns the curve
-into dials that mean the same in each catalogue.
+The default is the largest strength at which NDCG_KEPT stays by
+
+    kept(s) = 1 - a * s - b * s^2,   a, b >= 0, least squares over all strengths
+
+since the points of a few hundred users are each off by more than what is to be kept, and the best of noisy points
+flatters. ranking/dial.py turns the curve into dials that mean the same in each catalogue.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,17 +60,28 @@ def choose_dial(
     """Measure the curve on these cases and choose; `tick` is called once a strength."""
     unmeasured = with_manifest(bundle, {"dial_curve": []})
     curve: list[DialPoint] = []
-    kept, plain = 0.0, 0.0
+    plain = 0.0
     for strength in STRENGTHS:
         gain, ild, kl = _measure(with_manifest(unmeasured, {"diversity_default": strength}), cases, seen)
         plain = gain if strength == 0.0 else plain
         share = gain / plain if plain > 0 else 1.0
-        if share >= NDCG_KEPT and kept == (curve[-1].strength if curve else 0.0):
-            kept = strength
         curve.append(DialPoint(strength=strength, ndcg_kept=share, ild=ild, kl=kl))
         tick()
-    default = dial_of(with_manifest(bundle, {"dial_curve": curve}), kept)
+    default = dial_of(with_manifest(bundle, {"dial_curve": curve}), kept_until(curve))
     return Dial(default, curve)
+
+
+def kept_until(curve: Sequence[DialPoint]) -> float:
+    """The largest of the curve's strengths at which NDCG_KEPT stays by the fit above."""
+    at = np.array([point.strength for point in curve])
+    lost = np.array([1.0 - point.ndcg_kept for point in curve])
+    terms = np.stack([at, at * at], axis=1)
+    both = np.linalg.lstsq(terms, lost, rcond=None)[0]
+    if both[0] < 0 or both[1] < 0:  # one of them alone, whichever fits better
+        alone = np.maximum((terms * lost[:, None]).sum(axis=0) / np.square(terms).sum(axis=0), 0.0)
+        errors = np.square(terms * alone - lost[:, None]).sum(axis=0)
+        both = np.where(np.arange(2) == errors.argmin(), alone, 0.0)
+    return float(at[terms @ both <= 1.0 - NDCG_KEPT + 1e-9].max(initial=0.0))
 
 
 def _measure(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> tuple[float, float, float]:
