@@ -16,6 +16,9 @@
 An item that nobody ever turned to is scored with manifest.cold_weights, where there are any: of what is known of
 others it has nothing, so what it does have must count for more.
 
+Of a newcomer little is known, and weights learned on others trust it too far. Who had fewer than KNOWN_ITEMS items is
+scored by k * sum + (1 - k) * recent popularity, k = root(items had / KNOWN_ITEMS).
+
 Each is roughly in [0, 1] for every user, so weights learned on some users hold for others, and none depends on which
 other rows are scored: ranking everything and ranking candidates give an item the same score. A user of whom the
 bundle knows nothing, or a bundle that learned no weights, is scored by recent popularity alone.
@@ -37,6 +40,7 @@ from ranking.query import Repeats
 SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
 
 REPEAT_STEEPNESS = 30.0  # an item of a thirtieth of the largest weight counts a fifth of it
+KNOWN_ITEMS = 20  # items had, from which on a user's own past is all that counts
 PULL_STEEPNESS = 10.0
 MF_YARDSTICK_ITEMS = 64  # of the items had, the strongest: what a factor product of 1 means for this user
 
@@ -71,6 +75,10 @@ def relevance(
     cold = np.flatnonzero(bundle.arrays.popularity[rows] == 0) if cold_weights else rows[:0]
     if len(cold):
         total[cold] = _weighted(cold_weights, bundle, profile, rows[cold], pulled)
+    known = min(1.0, len(profile.item_rows) / KNOWN_ITEMS) ** 0.5
+    if known < 1.0:
+        total *= np.float32(known)
+        total += np.float32(1.0 - known) * bundle.arrays.recent_popularity[rows]
     return total
 
 

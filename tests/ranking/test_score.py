@@ -8,7 +8,7 @@ import pytest
 from interests.bundle import Bundle
 from interests.events import Action
 from ranking.pull import pull
-from ranking.score import SIGNALS, relevance, signals, weights_for
+from ranking.score import KNOWN_ITEMS, SIGNALS, relevance, signals, weights_for
 from tests.support.tiny_bundle import ITEMS_A_TOPIC, item
 
 COLUMN = {name: place for place, name in enumerate(SIGNALS)}
@@ -29,14 +29,28 @@ def rows_of_topic(topic: int) -> slice:
 def test_relevance_is_the_weighted_sum_of_the_signals(bundle, ada):
     weights = {name: 0.1 * (place + 1) for place, name in enumerate(SIGNALS)}
     rows = np.array([3, 17, 119, 40])
-    expected = signals(bundle, ada, rows) @ np.array([weights[name] for name in SIGNALS])
+    known = (len(ada.item_rows) / KNOWN_ITEMS) ** 0.5
+    expected = known * signals(bundle, ada, rows) @ np.array([weights[name] for name in SIGNALS])
+    expected += (1 - known) * bundle.arrays.recent_popularity[rows]
+    assert known < 1
     assert relevance(with_weights(bundle, **weights), ada, rows) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_more_a_user_had_the_less_what_is_popular_counts_until_it_counts_nothing(bundle, person):
+    acts = [(item(at % 6, at), Action.PURCHASE) for at in range(KNOWN_ITEMS - 1)]
+    acts.append((item(5, KNOWN_ITEMS - 1), Action.PURCHASE))
+    users = [person(acts[:count]) for count in (1, 5, KNOWN_ITEMS)]
+    only = with_weights(bundle, repeat=1.0)
+    never_had = bundle.row_of[item(0, 1)]
+    found = [float(relevance(only, user, np.array([never_had]))[0]) for user in users]
+    assert found[0] > found[1] > found[2] == 0.0
 
 
 def test_a_signal_without_a_weight_counts_nothing(bundle, ada):
     rows = everything(bundle)
     only = relevance(with_weights(bundle, popularity=2.0), ada, rows)
-    assert only == pytest.approx(2.0 * bundle.arrays.recent_popularity)
+    known = (len(ada.item_rows) / KNOWN_ITEMS) ** 0.5
+    assert only == pytest.approx((2.0 * known + 1.0 - known) * bundle.arrays.recent_popularity)
 
 
 def test_an_item_has_the_same_signals_among_candidates_and_among_all(bundle, ada):

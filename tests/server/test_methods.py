@@ -55,7 +55,8 @@ async def test_a_caller_without_an_id_is_served_by_recent_items_and_never_stored
         found = await client.interests.GetInterests(interests_pb2.GetInterestsRequest(user_id="anonymous"))
     assert one == two and one.user_id == ""
     assert sum(each.topic == "topic-2" for each in one.items) >= 7
-    assert one.slate_id != three.slate_id and three.items[0].topic == "topic-4"
+    assert one.slate_id != three.slate_id
+    assert sum(each.topic == "topic-4" for each in three.items) >= 5  # the rest is popular: one item says little
     assert found.interaction_count == 0
 
 
