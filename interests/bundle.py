@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interests.bundle_arrays import OPTIONAL, BundleArrays, check_arrays, string_list
+from interests.bundle_arrays import HALVED, OPTIONAL, BundleArrays, check_arrays, string_list
 from interests.bundle_files import check_file, file_entry, read_checked, refuse_links, sync
 from interests.errors import BundleRejected
 from interests.manifest import VERSION_PATTERN, FileEntry, Manifest, read_manifest, sealed
@@ -88,7 +88,9 @@ def save(directory: Path, manifest: Manifest, arrays: BundleArrays, mf_model: by
         (draft / MF_MODEL).write_bytes(mf_model)
         (draft / ENCODER_MODEL).write_bytes(encoder_model)
         for name in ARRAY_NAMES:
-            np.save(draft / f"{name}.npy", np.ascontiguousarray(getattr(arrays, name)), allow_pickle=False)
+            array = np.ascontiguousarray(getattr(arrays, name))
+            kept = array.astype(np.float16) if name in HALVED and manifest.vectors == "float16" else array
+            np.save(draft / f"{name}.npy", kept, allow_pickle=False)
         files = {name: file_entry(draft / name) for name in FILE_NAMES}
         version = _version(files, manifest)
         full = manifest.model_copy(update={"files": files, "version": version})
@@ -175,4 +177,6 @@ def _open_array(path: Path, name: str, manifest: Manifest) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="r")
     except ValueError as error:
         raise BundleRejected(f"{file}: is not an array: {error}") from None
+    if name in HALVED and manifest.vectors == "float16":
+        return np.asarray(array, dtype=np.float32)
     return array

@@ -79,6 +79,7 @@ class BundleArrays:
             object.__setattr__(self, "repeat_rates", np.zeros(len(self.item_vectors), dtype=np.float32))
 
 
+HALVED = ("item_vectors", "item_factors", "content_vectors")  # may lie on disk as float16
 OPTIONAL = ("content_ids", "content_weights", "content_vectors", "repeat_rates")
 
 

@@ -57,6 +57,7 @@ class Manifest(BaseModel):
     history_max: how many of the latest interactions the encoder takes; fold_in_max: how many items the fold-in takes
     signal_weights: by signal name, of the weighted sum in ranking/score.py
     new_weights: the same where items that the user had are filtered out; empty: as signal_weights
+    vectors: how vectors lie on disk; they are float32 once loaded
     cold_weights: the same for items that nobody ever turned to; empty: they are scored like all others
     query_half_life_days: how fast a past interaction stops asking for its neighbours
     transition_half_life, neighbour_half_life: the same in places: how many later events halve it
@@ -81,6 +82,7 @@ class Manifest(BaseModel):
     history_max: int = Field(ge=1, le=4096)
     fold_in_max: int = Field(ge=1, le=4096)
     signal_weights: dict[str, float]
+    vectors: Literal["float32", "float16"] = "float32"
     new_weights: dict[str, float] = Field(default_factory=dict)
     cold_weights: dict[str, float] = Field(default_factory=dict)
     query_half_life_days: float = Field(gt=0)

@@ -19,6 +19,7 @@ from trainer.cold_weights import choose_cold
 from trainer.data import Events, positive, speaks
 from trainer.encoder_model import Shape
 from trainer.evaluate import signal_ndcg
+from trainer.halves import halved, halves_cost
 from trainer.inputs import Inputs
 from trainer.learn import Learned, learn, refit
 from trainer.link_choice import LinkChoice, choose_links
@@ -81,6 +82,8 @@ def measure(
         counted = count(inputs, train, seed, reporter, links.rule)
     with watch.lap("encoder"):
         learned = learn(counted, stopping, Shape(), effort, seed, tracker, reporter, settings.prune)
+    if settings.vectors == "float16" and stopping:
+        learned.report["vectors"] = halves_cost(counted, learned, stopping, reporter)
     if settings.quantize == "int8" and stopping:
         learned.report["quantize"] = costs(counted, learned, stopping, reporter)
     validation = _pasts(events, _moments(inputs, plan, VALIDATION, effort.weight_users))
@@ -135,6 +138,8 @@ def count(inputs: Inputs, events: Events, seed: int, reporter: Reporter, rule: L
 def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings: HistorySettings) -> Bundle:
     """A bundle of what was counted and learned."""
     made = parts.arrays(inputs.catalogue, counted, learned.item_vectors, settings.seed)
+    if settings.vectors == "float16":
+        made = halved(made)
     props = {
         "plural_version": metadata.version("plural"),
         "cutoff_ms": str(counted.events.cutoff_ms),
@@ -146,9 +151,8 @@ def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings:
         exported = quantized_models(exported)
     said = parts.manifest(inputs.catalogue, made, exported, counted, learned.encoder.shape_of.interests)
     told = settings.model_dump(mode="json", include={"seed", "profile", "until"})
-    return parts.with_manifest(
-        Bundle(said, made, exported.mf.model, exported.encoder.model), {"settings": told | exported.report()}
-    )
+    changes = {"settings": told | exported.report(), "vectors": settings.vectors}
+    return parts.with_manifest(Bundle(said, made, exported.mf.model, exported.encoder.model), changes)
 
 
 def _moments(inputs: Inputs, plan: Plan, which: int, most: int) -> list[Moment]:

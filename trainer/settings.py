@@ -38,6 +38,9 @@ class HistorySettings(BaseSettings):
     prune: float = Field(
         0.0, ge=0, lt=1, description="share of the encoder's weights that become zero, so that its file compresses"
     )
+    vectors: Literal["float32", "float16"] = Field(
+        "float32", description="float16: item vectors lie on disk in half the bytes"
+    )
     quantize: Literal["none", "int8"] = Field("none", description="int8: both models with weights of a byte each")
     profile: Profile = Field("full", description="demo: fewer passes and fewer evaluated users, in a third of the time")
 

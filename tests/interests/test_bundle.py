@@ -69,6 +69,18 @@ def test_what_was_published_is_read_back(published: Path) -> None:
     assert Encoder(bundle).bundle_version == published.name
 
 
+def test_vectors_may_lie_on_disk_in_half_the_bytes_and_are_float32_once_loaded(tmp_path: Path, published: Path) -> None:
+    half = tiny_bundle.write(tmp_path, vectors="float16")
+    whole, loaded = bundles.load(published).arrays, bundles.load(half).arrays
+    assert half.name != published.name
+    for name in ("item_vectors", "item_factors"):
+        small, large = (len((path / f"{name}.npy").read_bytes()) for path in (half, published))
+        assert small - 128 == (large - 128) / 2  # beside the header of a .npy file
+        assert getattr(loaded, name).dtype == np.float32
+        assert np.array_equal(getattr(loaded, name), getattr(whole, name).astype(np.float16).astype(np.float32))
+    assert np.array_equal(loaded.popularity, whole.popularity)
+
+
 def test_current_names_the_bundle_to_serve(published: Path) -> None:
     assert bundles.load(published.parent).version == published.name
 
