@@ -71,7 +71,7 @@ class Effort(BaseModel):
 
 EFFORTS: dict[str, Effort] = {
     "full": Effort(
-        positions=4_000_000,
+        positions=3_000_000,
         epochs_max=30,
         windows_an_epoch_max=40_000,
         head_windows=10_000,
