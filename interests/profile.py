@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
 RECENT_HALF_LIFE_DAYS = 7.0
-TOPIC_INTERESTS_MAX, TOPIC_INTEREST_SHARE_MIN = 8, 0.05  # of the anchor: less is no interest yet
+TOPIC_INTERESTS_MAX, TOPIC_INTEREST_SHARE_MIN = 8, 0.02  # of the anchor: less is no interest yet
 
 
 @dataclass(frozen=True, eq=False)

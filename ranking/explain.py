@@ -2,7 +2,8 @@
 
 Each item the user had belongs to its nearest interest. An interest is named by the topic that weighs most among its
 items, and explained by the strongest of them; one that no item belongs to takes the topic nearest to it. Where the
-encoder gives one vector alone, the topics of the anchor are the interests: a user has several whatever it gives.
+encoder gives one vector alone, the topics of the anchor are the interests, each explained by items of its topic: a user
+has several whatever it gives.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from interests.events import Action
 from interests.profile import Profile, mix
 from ranking.nearest import nearest_interests, share_order
 from ranking.slate import Cause
+from ranking.topics import main_topics, mixes_of
 
 INTEREST_CAUSES_MAX = 5
 
@@ -38,9 +40,11 @@ def named_interests(bundle: Bundle, profile: Profile) -> tuple[NamedInterest, ..
     """The user's interests, largest share first, each with up to five causes, strongest first."""
     told = profile.told_interests
     belongs = nearest_interests(profile, bundle.arrays.item_vectors[profile.item_rows])
+    main = main_topics(mixes_of(bundle, profile.item_rows))
     named = []
     for index, at in enumerate(share_order(profile).tolist()):
-        members = np.flatnonzero(belongs == index)
+        own_topic = int(told.topics[at])
+        members = np.flatnonzero(main == own_topic if own_topic >= 0 else belongs == index)
         topics = mix(bundle, profile.item_rows[members], profile.item_weights[members])
         if not topics.sum() > 0:
             topics = bundle.arrays.topic_vectors @ told.vectors[at]
