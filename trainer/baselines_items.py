@@ -15,9 +15,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.linalg import lapack
 
 from trainer.data import Events
+from trainer.ease import ease
 from trainer.moments import Past
 
 ITEMS_A_USER_MAX = 1_000  # of one user's distinct items, the latest: pairs grow with the square
@@ -78,19 +78,8 @@ class Pairs:
         return found
 
     def ease(self, ridge: float) -> Floats:
-        """EASE's weights (c, c). O(c^3), 12 bytes an entry at its peak."""
-        system = self.gram.astype(np.float64)
-        system[np.diag_indices_from(system)] += ridge
-        lower, _ = lapack.dpotrf(system.T, lower=1, clean=0, overwrite_a=1)
-        inverse, _ = lapack.dpotri(lower, lower=1, overwrite_c=1)
-        # LAPACK fills one triangle alone, and not the other.
-        found = inverse.astype(np.float32)
-        del system, lower, inverse
-        diagonal = found.diagonal().copy()
-        both: Floats = np.tril(found, -1)
-        both += both.T
-        both /= -diagonal[None, :]
-        return both
+        """EASE's weights (c, c). O(c^3)."""
+        return ease(self.gram.astype(np.float64), ridge)
 
     def cosine(self, shrinkage: float, count: int) -> Floats:
         """ItemKNN's weights (c, c): of each item the `count` most alike."""
