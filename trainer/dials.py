@@ -25,6 +25,7 @@ from ranking.query import Query
 from ranking.recommend import Ranker
 from ranking.target import target
 from ranking.topics import calibration_kl, mix_of, mixes_of
+from trainer.evaluate import topic_mixes
 from trainer.metrics import intra_list_distance, ndcg
 from trainer.parts import with_manifest
 from trainer.states import Case
@@ -92,19 +93,11 @@ def _measure(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> 
         rows = ranker.choose(one, query).chosen.rows
         mixes = mixes_of(bundle, rows)
         gains.append(ndcg(rows.tolist(), case.relevant, SIZE))
-        distances.append(intra_list_distance(_dense(bundle, rows)))
+        distances.append(intra_list_distance(topic_mixes(bundle, rows.astype(np.int32))))
         if mixes.shares.sum() > 0:
             mix = mix_of(mixes, bundle.manifest.topic_count)
             divergences.append(calibration_kl(target(bundle, one).mix, mix))
     return _mean(gains), _mean(distances), _mean(divergences)
-
-
-def _dense(bundle: Bundle, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    mixes = mixes_of(bundle, rows)
-    dense = np.zeros((len(rows), bundle.manifest.topic_count + 1), dtype=np.float32)
-    for topic, share in zip(mixes.topics.T, mixes.shares.T, strict=True):
-        dense[np.arange(len(rows)), topic] += share  # padding, -1, falls into the last
-    return dense[:, :-1]
 
 
 def _mean(values: Sequence[float]) -> float:
