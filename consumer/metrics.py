@@ -57,15 +57,19 @@ class Metrics:
             buckets=STAGE_SECONDS,
             registry=self.registry,
         )
+        self._stages: dict[str, Histogram] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time one stage of a batch, whether or not it fails."""
+        found = self._stages.get(name)
+        if found is None:
+            found = self._stages[name] = self.stage_seconds.labels(name)
         start_s = time.perf_counter()
         try:
             yield
         finally:
-            self.stage_seconds.labels(name).observe(time.perf_counter() - start_s)
+            found.observe(time.perf_counter() - start_s)
 
     def applied_up_to(self, timestamp_ms: int) -> None:
         """Note the log's time of the latest record absorbed."""

@@ -32,6 +32,7 @@ CLOSE_TIMEOUT_S = 5.0
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 PARTITION_FETCH_BYTES_MAX = 1024 * 1024
 MEMBER_S_MAX = 120.0
+COMMIT_S = 0.25  # an answer from the broker a batch would cost as much as reading the batch did
 REBALANCE_S_MAX = 60.0
 
 log = logging.getLogger(__name__)
@@ -51,11 +52,14 @@ class KafkaSource:
         self._moving: set[int] = set()
         self._cut_off: dict[int, int] = {}
         self._committed: dict[LogPartition, int] = {}
+        self._uncommitted: dict[LogPartition, int] = {}
+        self._commit_s = float("-inf")
         self._member_s = 0.0
 
     def poll(self, records_max: int, timeout_s: float) -> Batch:
         """See Source."""
         consumer = self._consumer or self._connect()
+        self._commit_what_is_due(consumer)
         out_of_range: frozenset[int] = frozenset()
         found: dict[TopicPartition, list[Any]] = {}
         try:
@@ -144,22 +148,31 @@ class KafkaSource:
         }
 
     def commit(self, next_offsets: Mapping[LogPartition, int]) -> None:
-        """See Source. Does not wait for the broker's answer."""
+        """See Source. The broker is told at one of the next polls, at most once in COMMIT_S."""
         self._committed.update(next_offsets)
-        if self._consumer is not None:
-            with contextlib.suppress(KafkaError):  # a group that has moved on refuses it, and the store has the truth
-                self._consumer.commit_async(self._offsets(next_offsets), callback=_commit_done)
+        self._uncommitted.update(next_offsets)
 
     def close(self) -> None:
         """See Source."""
-        ours = {p: offset for p, offset in self._committed.items() if p in self.assignment()}
-        if self._consumer is not None and ours:
+        offsets = self._offsets(self._committed)
+        if self._consumer is not None and offsets:
             with contextlib.suppress(KafkaError):
-                self._consumer.commit(self._offsets(ours), timeout_ms=CLOSE_TIMEOUT_S * 1000)
+                self._consumer.commit(offsets, timeout_ms=CLOSE_TIMEOUT_S * 1000)
         self._disconnect()
+
+    def _commit_what_is_due(self, consumer: KafkaConsumer) -> None:
+        """Tell the broker how far this reader is, without waiting for its answer."""
+        now_s = time.monotonic()
+        if not self._uncommitted or now_s - self._commit_s < COMMIT_S:
+            return
+        offsets, self._uncommitted, self._commit_s = self._offsets(self._uncommitted), {}, now_s
+        if offsets:
+            with contextlib.suppress(KafkaError):  # a group that has moved on refuses it, and the store has the truth
+                consumer.commit_async(offsets, callback=_commit_done)
 
     def _disconnect(self) -> None:
         consumer, self._consumer = self._consumer, None
+        self._uncommitted = {}
         if consumer is not None:
             with contextlib.suppress(KafkaError):
                 consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_S * 1000)
@@ -256,7 +269,7 @@ class KafkaSource:
         return {
             TopicPartition(self._topic, p.partition): OffsetAndMetadata(offset, "", -1)
             for p, offset in next_offsets.items()
-            if p.incarnation == self._identity.incarnation
+            if p.incarnation == self._identity.incarnation and p.partition in self._assigned
         }
 
     def _says(self, error: Exception) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from interests.events import LogPartition
 from interests.state import InterestState
+from interests.stores.wake import Listener
 
 Cursor = tuple[int, ...]
 """A place in a store's change log: one number a shard. Only the store that made it reads it."""
@@ -120,3 +121,13 @@ class InterestStore(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections; further calls raise."""
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """A store of this host, whose changes can be waited for beside other things, without a thread."""
+
+    def listener(self) -> Listener:
+        """Is woken by each change, wherever it was written; then `changes` finds it. A wake-up may be lost: look now
+        and then in any case. Who waits here must not wait in `changes`.
+        """

@@ -127,8 +127,8 @@ class LmdbStore:
     def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
         """See InterestStore. One thread at a time may wait; it is woken by the writer's commits, in any process."""
         deadline = time.monotonic() + wait_s
-        if wait_s > 0 and self._listener is None:
-            self._listener = Listener(self._environment.path / DIRECTORY)
+        if wait_s > 0:
+            self.listener()
         while True:
             with self._environment.errors():
                 commit = self._last_commit()
@@ -141,6 +141,12 @@ class LmdbStore:
                     if left_s <= 0:
                         return found
                     self._wait(left_s)
+
+    def listener(self) -> Listener:
+        """See Waking. The same one at each call."""
+        if self._listener is None:
+            self._listener = Listener(self._environment.path / DIRECTORY)
+        return self._listener
 
     def count(self) -> int:
         """See InterestStore."""

@@ -43,6 +43,10 @@ class Listener:
         """False where a wake-up cannot arrive, so that only looking helps."""
         return self._socket is not None
 
+    def fileno(self) -> int:
+        """The descriptor that becomes readable with a wake-up, for whoever waits for several things; -1 for none."""
+        return -1 if self._socket is None else self._socket.fileno()
+
     def wait(self, seconds: float) -> bool:
         """Until a wake-up arrives, `seconds` at most; says whether one did. Wake-ups that came before count."""
         if self._socket is None:
@@ -54,10 +58,14 @@ class Listener:
             return False
         if not ready:
             return False
-        with contextlib.suppress(OSError):
-            while True:
-                self._socket.recv(1)  # all that wait count as one
+        self.take()
         return True
+
+    def take(self) -> None:
+        """Take the wake-ups that wait; all of them count as one."""
+        with contextlib.suppress(OSError):
+            while self._socket is not None:
+                self._socket.recv(1)
 
     def close(self) -> None:
         """Stop listening."""

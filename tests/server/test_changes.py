@@ -14,8 +14,10 @@ from interests.encoder import Encoder
 from interests.errors import StoreUnavailable
 from interests.events import Action, LogPartition
 from interests.state import InterestState
-from interests.stores.base import Changes, Cursor, Moments
+from interests.stores.base import Changes, Cursor, InterestStore, Moments
+from interests.stores.lmdb import LmdbStore
 from interests.stores.memory import MemoryStore
+from interests.stores.wake import Notifier
 from ranking.query import Query
 from ranking.recommend import Ranker
 from server.cache import SlateCache
@@ -34,7 +36,7 @@ LOG = LogPartition("test-log", 0)
 
 
 @asynccontextmanager
-async def watched(store: MemoryStore, on_lost: Callable[[], None] = lambda: None) -> AsyncIterator[dict[str, float]]:
+async def watched(store: InterestStore, on_lost: Callable[[], None] = lambda: None) -> AsyncIterator[dict[str, float]]:
     """The wakes told of while the block runs; a user whose state moved without a wake has -1."""
     told: dict[str, float] = {}
 
@@ -57,6 +59,55 @@ async def test_movers_are_told_with_their_version_and_impressions_without(tmp_pa
         await until(lambda: len(told) == 2)
     await writing.close()
     assert told == {"ada": 2, "bob": -1}
+
+
+@pytest.mark.parametrize("wakes", [True, False], ids=["woken", "with every wake-up lost"])
+async def test_what_another_handle_writes_into_a_store_of_this_host_is_told_on_the_loop(
+    tmp_path: Path, wakes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if wakes:  # then nothing else may tell of it
+        monkeypatch.setattr("server.changes.SAFETY_S", 3600.0)
+    else:
+        monkeypatch.setattr(Notifier, "notify", lambda self: None)
+    store, writer = LmdbStore(tmp_path / "store", read_only=True), LmdbStore(tmp_path / "store")
+    writer.claim([LOG])
+    async with watched(store) as told:
+        writer.put([InterestState("ada", version=1)], {LOG: 1})
+        await until(lambda: told == {"ada": 1})
+        writer.put([InterestState("ada", version=2, stored_version=1)], {LOG: 2}, silent=frozenset({"ada"}))
+        await until(lambda: told == {"ada": -1})
+    writer.close()
+    store.close()
+
+
+async def test_more_changes_than_one_look_takes_are_all_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.changes.SAFETY_S", 3600.0)
+    monkeypatch.setattr("server.changes.ENTRIES_MAX", 2)
+    store = LmdbStore(tmp_path / "store")
+    store.claim([LOG])
+    async with watched(store) as told:
+        store.put([InterestState(f"user-{number}", version=1) for number in range(5)], {LOG: 5})
+        await until(lambda: len(told) == 5)
+    store.close()
+
+
+async def test_a_local_log_that_is_away_is_asked_again_and_then_anybody_may_have_moved(tmp_path: Path) -> None:
+    class Away(LmdbStore):
+        failures = 3
+
+        def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailable("away")
+            return super().changes(since, limit, wait_s)
+
+    store, lost = Away(tmp_path / "store"), asyncio.Event()
+    store.claim([LOG])
+    async with watched(store, lost.set) as told:
+        store.put([InterestState("ada", version=1)], {LOG: 1})
+        await asyncio.wait_for(lost.wait(), 10)
+        await until(lambda: told == {"ada": 1})
+    store.close()
 
 
 async def test_a_trimmed_log_means_that_anybody_may_have_moved(tmp_path: Path) -> None:
