@@ -106,28 +106,34 @@ def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapp
 
 
 def solve(gram: npt.NDArray[np.float64], factors: Any, weights: Any) -> Any:
-    """Users' factors (B, d) by FOLD_IN_STEPS steps. factors (B, M, d), weights (B, M) with 0 where padded."""
-    system, own = tf.constant(gram, tf.float32), tf.constant(np.diag(gram)[None], tf.float32)
+    """Users' factors (B, d) by FOLD_IN_STEPS steps. factors (B, M, d), weights (B, M) with 0 where padded.
+
+    In products of matrices alone, (B, 1, d) a user: TensorFlow's einsum becomes several nodes of reshaping each, and a
+    model this small spends its time between nodes.
+    """
+    own = tf.constant(np.diag(gram)[None, None], tf.float32)
+    weights = tf.expand_dims(weights, 1)
     extra = ALPHA * tf.math.log(1.0 + tf.maximum(weights, 0.0))  # ONNX has no log1p
-    target = tf.einsum("bm,bmd->bd", tf.where(weights > 0.0, 1.0 + extra, 0.0), factors)
+    target = tf.matmul(tf.where(weights > 0.0, 1.0 + extra, 0.0), factors)
+    system = tf.constant(gram[None], tf.float32) + tf.matmul(tf.transpose(factors, (0, 2, 1)) * extra, factors)
+    diagonal = own + tf.matmul(extra, factors * factors)
 
-    def apply(x: Any) -> Any:
-        return tf.matmul(x, system) + tf.einsum("bm,bmd->bd", extra * tf.einsum("bmd,bd->bm", factors, x), factors)
+    def dot(left: Any, right: Any) -> Any:
+        return tf.matmul(left, right, transpose_b=True)
 
-    diagonal = own + tf.einsum("bm,bmd->bd", extra, factors * factors)
     x, residual = tf.zeros_like(target), target
     scaled = residual / diagonal
-    direction, size = scaled, tf.reduce_sum(residual * scaled, axis=-1, keepdims=True)
+    direction, size = scaled, dot(residual, scaled)
     for _ in range(FOLD_IN_STEPS):
-        applied = apply(direction)
+        applied = tf.matmul(direction, system)
         # The floors keep a history that is solved already, or empty, from dividing zero by zero.
-        step = size / tf.maximum(tf.reduce_sum(direction * applied, axis=-1, keepdims=True), 1e-20)
+        step = size / tf.maximum(dot(direction, applied), 1e-20)
         x += step * direction
         residual -= step * applied
         scaled = residual / diagonal
-        new_size = tf.reduce_sum(residual * scaled, axis=-1, keepdims=True)
+        new_size = dot(residual, scaled)
         direction, size = scaled + new_size / tf.maximum(size, 1e-20) * direction, new_size
-    return x
+    return tf.squeeze(x, 1)
 
 
 def golden(
