@@ -14,7 +14,6 @@ import ctypes
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +63,11 @@ class Encoder:
         wanted = providers(device)
         self._encoder = _session(ENCODER_MODEL, bundle.encoder_model, wanted)
         self._mf = _session(MF_MODEL, bundle.mf_model, wanted)
+        # Plain arrays over the same memory: indexing a memory map makes another one each time.
+        self._item_vectors, self._item_factors = map(
+            np.asarray, (bundle.arrays.item_vectors, bundle.arrays.item_factors)
+        )
+        self._cold = _cold(bundle)
         self._check_golden()
 
     @property
@@ -88,17 +92,19 @@ class Encoder:
         return [with_vectors(s, fresh[s.user_id]) if s.user_id in fresh else s for s in states]
 
     def _batch(self, states: Sequence[InterestState]) -> list[InterestVectors]:
-        out = [self._cold() for _ in states]
+        version, count = self.bundle_version, len(states)
+        interests, shares = [self._cold.interests] * count, [self._cold.shares] * count
+        factors = [self._cold.factor] * count
         histories = {at: history for at, state in enumerate(states) if len((history := self._history(state))[0])}
         if histories:
-            interests, shares = self._run_encoder(list(histories.values()))
-            for place, at in enumerate(histories):
-                out[at] = replace(out[at], interests=interests[place], shares=shares[place])
+            found = self._run_encoder(list(histories.values()))
+            for at, theirs, their_shares in zip(histories, *found, strict=True):
+                interests[at], shares[at] = theirs, their_shares
         had = {at: items for at, s in enumerate(states) if len((items := positive_items(s, self._bundle))[0])}
         if had:
-            for factor, at in zip(self._run_mf(list(had.values())), had, strict=True):
-                out[at] = replace(out[at], factor=factor)
-        return out
+            for at, factor in zip(had, self._run_mf(list(had.values())), strict=True):
+                factors[at] = factor
+        return [InterestVectors(version, *parts) for parts in zip(interests, shares, factors, strict=True)]
 
     def _history(self, state: InterestState) -> History:
         rows, times_ms, actions = recent_items(state, self._bundle)
@@ -107,6 +113,10 @@ class Encoder:
         return rows[keep], ages.astype(np.float32), actions[keep]
 
     def _run_encoder(self, histories: Sequence[History]) -> tuple[Floats, Floats]:
+        if len(histories) == 1:  # one event that comes alone: nothing to pad
+            [(rows, age, action)] = histories
+            alone = (self._item_vectors.take(rows, axis=0), age, action, np.ones(len(rows), dtype=np.float32))
+            return self._encode_padded(*(column[None] for column in alone))
         longest = max(len(rows) for rows, _, _ in histories)
         shape = (len(histories), longest)
         vectors = np.zeros((*shape, self._bundle.manifest.dim), dtype=np.float32)
@@ -114,8 +124,11 @@ class Encoder:
         actions = np.zeros(shape, dtype=np.int32)
         for place, (rows, age, action) in enumerate(histories):
             start = longest - len(rows)
-            vectors[place, start:] = self._bundle.arrays.item_vectors[rows]
+            self._item_vectors.take(rows, axis=0, out=vectors[place, start:])
             ages[place, start:], actions[place, start:], mask[place, start:] = age, action, 1.0
+        return self._encode_padded(vectors, ages, actions, mask)
+
+    def _encode_padded(self, vectors: Any, ages: Any, actions: Any, mask: Any) -> tuple[Floats, Floats]:
         feed = {"item_vectors": vectors, "ages_days": ages, "actions": actions, "mask": mask}
         interests, shares = self._encoder.run(_OUTPUTS[ENCODER_MODEL], feed)
         return interests, shares
@@ -127,20 +140,11 @@ class Encoder:
         weights = np.zeros((len(items), longest), dtype=np.float32)
         for place, (rows, weight) in enumerate(items):
             count = min(len(rows), longest)
-            factors[place, :count] = self._bundle.arrays.item_factors[rows[:count]]
+            self._item_factors.take(rows[:count], axis=0, out=factors[place, :count])
             weights[place, :count] = weight[:count]
         feed = {"item_factors": factors, "weights": weights}
         factor: Floats = self._mf.run(_OUTPUTS[MF_MODEL], feed)[0]
         return factor
-
-    def _cold(self) -> InterestVectors:
-        manifest = self._bundle.manifest
-        return InterestVectors(
-            manifest.version,
-            np.zeros((0, manifest.dim), dtype=np.float32),
-            np.zeros(0, dtype=np.float32),
-            np.zeros(manifest.factor_dim, dtype=np.float32),
-        )
 
     def _check_golden(self) -> None:
         for golden in self._bundle.manifest.golden:
@@ -155,6 +159,17 @@ class Encoder:
             _compare(ENCODER_MODEL, interests[0], golden.interests)
             _compare(ENCODER_MODEL, shares[0], golden.shares)
             _compare(MF_MODEL, factor[0], golden.factor)
+
+
+def _cold(bundle: Bundle) -> InterestVectors:
+    """What is said of a user of whom nothing is known."""
+    manifest = bundle.manifest
+    return InterestVectors(
+        manifest.version,
+        np.zeros((0, manifest.dim), dtype=np.float32),
+        np.zeros(0, dtype=np.float32),
+        np.zeros(manifest.factor_dim, dtype=np.float32),
+    )
 
 
 def _golden_history(golden: Golden) -> History:

@@ -131,9 +131,9 @@ class LmdbStore:
             self.listener()
         while True:
             with self._environment.errors():
-                commit = self._last_commit()
+                commit = self._last_commit() if wait_s > 0 else 0
             found = self._changes_now(since, limit)
-            if found.entries or found.lost:
+            if found.entries or found.lost or wait_s <= 0:
                 return found
             with self._environment.errors():
                 while self._last_commit() == commit:

@@ -81,21 +81,20 @@ class Notifier:
         self._directory = directory
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self._names: list[str] = []
+        self._descriptor = -1  # of the directory, where listeners are reached through it
+        self._addresses: dict[str, str] = {}
         self._seen_ns = -1
         self._scanned_s = float("-inf")
 
     def notify(self) -> None:
         """Wake everyone who listens; about 10 µs a listener."""
         with self._lock, contextlib.suppress(OSError, AttributeError):
-            if not self._scan():
-                return
-            if self._socket is None:
+            self._scan()
+            if self._addresses and self._socket is None:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 self._socket.setblocking(False)
-            with _short(self._directory) as short:
-                for name in self._names:
-                    self._send(self._socket, short, name)
+            for name, address in self._addresses.items():
+                self._send(name, address)
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -103,23 +102,37 @@ class Notifier:
             if self._socket is not None:
                 self._socket.close()
             self._socket = None
+            self._forget()
 
-    def _scan(self) -> list[str]:
-        """The listeners there are; the directory is read only where it has changed."""
+    def _scan(self) -> None:
+        """See who listens; the directory is read only where it has changed."""
         now_s = time.monotonic()
         try:
             changed_ns = self._directory.stat().st_mtime_ns
         except FileNotFoundError:
-            self._names = []
-            return self._names
-        if changed_ns != self._seen_ns or now_s - self._scanned_s > RESCAN_S:
-            self._names = [path.name for path in self._directory.iterdir() if path.suffix == _SUFFIX]
-            self._seen_ns, self._scanned_s = changed_ns, now_s
-        return self._names
+            self._forget()
+            return
+        if changed_ns == self._seen_ns and now_s - self._scanned_s <= RESCAN_S:
+            return
+        self._forget()
+        names = [path.name for path in self._directory.iterdir() if path.suffix == _SUFFIX]
+        if names:
+            # Opened anew each time, because the directory may be another one now.
+            self._descriptor, short = _open_short(self._directory)
+            self._addresses = {name: f"{short}/{name}" for name in names}
+        self._seen_ns, self._scanned_s = changed_ns, now_s
 
-    def _send(self, sender: socket.socket, short: str, name: str) -> None:
+    def _forget(self) -> None:
+        """Know of no listener."""
+        self._addresses, self._seen_ns = {}, -1
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _send(self, name: str, address: str) -> None:
+        assert self._socket is not None
         try:
-            sender.sendto(b"\x01", f"{short}/{name}")
+            self._socket.sendto(b"\x01", address)
         except (ConnectionRefusedError, FileNotFoundError):  # killed, or gone since the directory was read
             with contextlib.suppress(OSError):
                 (self._directory / name).unlink(missing_ok=True)
@@ -130,9 +143,15 @@ class Notifier:
 @contextmanager
 def _short(directory: Path) -> Iterator[str]:
     """A name of the directory that fits into a socket's address (108 bytes), where the host has one."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor, short = _open_short(directory)
     try:
-        short = f"/proc/self/fd/{descriptor}"
-        yield short if Path(short).exists() else str(directory)
+        yield short
     finally:
         os.close(descriptor)
+
+
+def _open_short(directory: Path) -> tuple[int, str]:
+    """An open descriptor of the directory, and a name that is good while it is open."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    short = f"/proc/self/fd/{descriptor}"
+    return descriptor, short if Path(short).exists() else str(directory)
