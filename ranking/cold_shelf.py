@@ -5,12 +5,15 @@ are on the table; those with the largest content signal are taken. So the cost i
 Whether an item is available may change under a running server, so only `allowed` says it.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.content import content
+from ranking.fast.finds import finds
 from ranking.top import top
 
 LOOKED_AT = 2048
@@ -18,6 +21,18 @@ TOPIC_MAX = 512  # of one topic, so that the largest does not fill the table
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+
+class Table(NamedTuple):
+    """Rows of items and the content signal of each."""
+
+    rows: Rows
+    scores: npt.NDArray[np.float32]
+
+    def find(self, count: int) -> Rows:
+        """Up to `count` rows, in no order, that fit better than 0; of equals those that come first."""
+        best = top(self.scores, count)
+        return self.rows[best[self.scores[best] > 0]]
 
 
 class ColdShelf:
@@ -37,18 +52,19 @@ class ColdShelf:
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
 
-    def find(self, profile: Profile, count: int, allowed: Mask) -> Rows:
-        """Up to `count` allowed rows, in no order, that fit the user's content better than 0."""
-        if count <= 0 or not len(self._rows) or profile.is_cold:
-            return self._rows[:0]
-        rows = self._table(profile, allowed)
-        scores = content(self._bundle, profile, rows)
-        best = top(scores, count)
-        return rows[best[scores[best] > 0]]
+    def table(self, profile: Profile, allowed: Mask) -> "Table":
+        """What is looked at for this user: allowed rows and how well they fit the user's content."""
+        if not len(self._rows) or profile.is_cold:
+            return Table(self._rows[:0], np.zeros(0, dtype=np.float32))
+        rows = self._walked(profile, allowed)
+        return Table(rows, content(self._bundle, profile, rows))
 
-    def _table(self, profile: Profile, allowed: Mask) -> Rows:
+    def _walked(self, profile: Profile, allowed: Mask) -> Rows:
         if len(self._rows) <= LOOKED_AT:
             return self._rows[allowed[self._rows]]
+        if (fast := finds()) is not None:
+            ends = (self._starts, self._ends)
+            return fast.shelf(self._rows, *ends, profile.anchor, allowed, LOOKED_AT, TOPIC_MAX)
         topics = np.append(np.argsort(-profile.anchor, kind="stable") + 1, 0)
         sizes = np.minimum(self._ends[topics] - self._starts[topics], TOPIC_MAX)
         walked = int(np.searchsorted(np.cumsum(sizes), LOOKED_AT)) + 1

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ranking.fast.finds import finds
 from ranking.top import top
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +52,11 @@ class Exact:
 
     def search(self, queries: Floats, counts: list[int], allowed: Mask, open_rows: int) -> list[Rows]:
         """See Nearby."""
-        products = queries @ self._columns
+        products = np.empty((len(queries), self._columns.shape[1]), dtype=np.float32)
+        for query, product in zip(queries, products, strict=True):  # one by one takes half the time of all at once
+            np.dot(query, self._columns, out=product)
+        if (fast := finds()) is not None:
+            return [fast.top(product, allowed, count) for product, count in zip(products, counts, strict=True)]
         if open_rows < len(allowed):
             products[:, np.flatnonzero(~allowed)] = -np.inf
         return [top(product, min(count, open_rows)) for product, count in zip(products, counts, strict=True)]

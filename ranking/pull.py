@@ -20,6 +20,7 @@ from interests.absorb import DEFAULT_RULE, MS_PER_DAY
 from interests.bundle import Bundle
 from interests.events import Action
 from interests.profile import Profile
+from ranking.fast.links import links
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -80,6 +81,10 @@ def pull(bundle: Bundle, profile: Profile) -> Pull:
     """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours) beside room for n numbers."""
     arrays, count = bundle.arrays, bundle.manifest.item_count
     by_transition, by_neighbour = transition_query(bundle, profile), neighbour_query(bundle, profile)
+    if count < SPARSE_FROM and (fast := links()) is not None:
+        first = (*by_transition, arrays.transition_rows, arrays.transition_weights)
+        second = (*by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)
+        return Pull(*fast.spread_both(*first, *second, count), by_transition, by_neighbour)
     transition = _spread(by_transition, arrays.transition_rows, arrays.transition_weights, count)
     neighbour = _spread(by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights, count)
     if isinstance(transition, Sparse) and isinstance(neighbour, Sparse):
@@ -115,6 +120,10 @@ def neighbour_query(bundle: Bundle, profile: Profile) -> Asked:
 def _recent_weights(profile: Profile, half_life_days: float, half_life: float) -> Floats:
     if not len(profile.recent_rows):
         return np.zeros(0, dtype=np.float32)
+    if (fast := links()) is not None:
+        recent = (profile.recent_rows, profile.recent_times_ms, profile.recent_actions, profile.blocked_rows)
+        half_life_ms = half_life_days * MS_PER_DAY
+        return fast.recent_weights(*recent, profile.last_event_ms, STRENGTH_OF_ACTION, half_life_ms, half_life)
     ages_days = np.maximum(profile.last_event_ms - profile.recent_times_ms, 0) / MS_PER_DAY
     _, moment, size = np.unique(profile.recent_times_ms, return_inverse=True, return_counts=True)
     place = np.cumsum(size) - (size + 1) / 2.0

@@ -20,6 +20,8 @@ from ranking.compose import compose, slate_items
 from ranking.dial import diversity, strength
 from ranking.diversify import Diversify, calibrated, mmr, warm
 from ranking.explore import Explored, explore, with_explored
+from ranking.fast.finds import finds
+from ranking.fast.links import links
 from ranking.fatigue import tired
 from ranking.filter import allow, known_rows, permitted
 from ranking.identity import slate_id
@@ -66,6 +68,7 @@ class Ranker:
         may_approximate: in a large catalogue retrieval may miss a few in a hundred where that is faster here
         """
         warm()
+        links(), finds()
         self._bundle = bundle
         self._method = method
         self._retriever = Retriever(bundle, may_approximate=may_approximate)
@@ -163,8 +166,9 @@ class Ranker:
         best = pool(scores, mixes_of(self._bundle, found.rows), aim.mix, _pool_size(size))
         found, scores = found.take(best), scores[best]
         picks = self._diversify(found.rows, scores, dial, aim, size)
-        rows = found.rows[picks]
-        return Chosen(_ids(self._bundle, rows), rows, scores[picks], found.sources[picks], found.interests[picks])
+        rows, sources = found.rows[picks], found.sources[picks]
+        served = self._retriever.served(profile, rows, sources)
+        return Chosen(_ids(self._bundle, rows), rows, scores[picks], sources, served)
 
     def _diversify(
         self, rows: Rows, scores: Floats, dial: float, aim: Target, size: int, method: Diversify | None = None

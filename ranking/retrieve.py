@@ -1,4 +1,4 @@
-"""A few hundred candidates out of the whole catalogue, each with its reason.
+"""A few hundred candidates out of the whole catalogue, each with how it was found.
 
     REPEAT     items the user had, strongest first
     NEIGHBOUR  the strongest pulls of transitions and neighbours
@@ -21,10 +21,11 @@ import numpy.typing as npt
 from interests.absorb import MS_PER_DAY
 from interests.bundle import Bundle
 from interests.profile import Profile
-from ranking.cold_shelf import ColdShelf
+from ranking.cold_shelf import ColdShelf, Table
+from ranking.fast.finds import finds
 from ranking.nearby import nearby
 from ranking.nearest import nearest_interests
-from ranking.pull import Pull, pull, pulls_of
+from ranking.pull import Pull, Sparse, pull, pulls_of
 from ranking.slate import Source
 from ranking.top import top
 from ranking.topics import Mixes, main_topics
@@ -43,15 +44,14 @@ HEAD_SPARE = 8  # more of a list of popular items than asked for, before the who
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Rows (c,) int64 ascending, how each was found, and the interest it serves (largest share is 0, none is -1)."""
+    """Rows (c,) int64 ascending, and how each was found: numbers of Source."""
 
     rows: Rows
     sources: npt.NDArray[np.int8]
-    interests: npt.NDArray[np.int64]
 
     def take(self, places: Rows) -> "Candidates":
         """Those at `places` alone."""
-        return Candidates(self.rows[places], self.sources[places], self.interests[places])
+        return Candidates(self.rows[places], self.sources[places])
 
 
 def retrieve(bundle: Bundle, profile: Profile, count: int) -> Candidates:
@@ -90,14 +90,32 @@ class Retriever:
         """
         allowed = self._bundle.arrays.available if allowed is None else allowed
         open_rows = int(np.count_nonzero(allowed))
+        table = self._cold.table(profile, allowed)
+        near = self._near_interests(profile, count, allowed, open_rows)
+        pulled_rows = self._pulled(profile, int(count * PULL_PART), allowed, pulled)
+        if (fast := finds()) is not None:
+            rows, sources = fast.gathered(
+                allowed, count, profile.anchor, self._bundle.arrays.topic_shares, int(count * POPULAR_PART),
+                self._popular_by_topic, self._topic_starts, self._topic_ends,
+                self._popular, self._bundle.arrays.popularity, self._fresh, int(count * FRESH_PART),
+                *table, int(count * COLD_PART), near, pulled_rows, profile.item_rows, int(count * REPEAT_PART),
+            )  # fmt: skip
+        else:
+            rows, sources = self._gathered(profile, count, allowed, open_rows, table, near, pulled_rows)
+        return Candidates(rows, sources)
+
+    def _gathered(
+        self, profile: Profile, count: int, allowed: Mask, open_rows: int, table: Table, near: Rows, pulled: Rows
+    ) -> tuple[Rows, npt.NDArray[np.int8]]:
+        """What `finds.gathered` gives."""
         had = profile.item_rows[allowed[profile.item_rows]]
         found = np.zeros(len(allowed), dtype=np.int8)
         # Weakest reason first, so that a stronger one writes over it.
         found[self._popular_over_topics(profile, int(count * POPULAR_PART), allowed)] = Source.POPULAR
         found[self._fresh[allowed[self._fresh]][: int(count * FRESH_PART)]] = Source.FRESH
-        found[self._cold.find(profile, int(count * COLD_PART), allowed)] = Source.INTEREST
-        found[self._near_interests(profile, count, allowed, open_rows)] = Source.INTEREST
-        found[self._pulled(profile, int(count * PULL_PART), allowed, pulled)] = Source.NEIGHBOUR
+        found[table.find(int(count * COLD_PART))] = Source.INTEREST
+        found[near] = Source.INTEREST
+        found[pulled] = Source.NEIGHBOUR
         found[had[: int(count * REPEAT_PART)]] = Source.REPEAT
         missing = min(count, open_rows) - int(np.count_nonzero(found))
         if missing > 0:
@@ -105,15 +123,22 @@ class Retriever:
             found[rows] = Source.POPULAR
             # Of items that nobody turned to, those that fit the user rather than those that come first.
             unknown = rows[self._bundle.arrays.popularity[rows] == 0]
-            fitting = self._cold.find(profile, len(unknown), allowed)
+            fitting = table.find(len(unknown))
             fitting = fitting[(found[fitting] == 0) | np.isin(fitting, unknown)]
             come = int(np.count_nonzero(found[fitting] == 0))
             found[np.setdiff1d(unknown, fitting)[:come]] = 0  # as many leave
             found[fitting] = Source.INTEREST
         found[had[found[had] > 0]] = Source.REPEAT
         rows = np.flatnonzero(found != 0)
-        sources = found[rows]
-        return Candidates(rows, sources, self._interests(profile, rows, sources))
+        return rows, found[rows]
+
+    def served(self, profile: Profile, rows: Rows, sources: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+        """The interest that each row serves (largest share is 0), -1 for none: the nearest of what came by the user's
+        own past; what is popular or fresh serves none."""
+        serves = np.full(len(rows), -1, dtype=np.int64)
+        own = _OWN[sources]
+        serves[own] = nearest_interests(profile, self._bundle.arrays.item_vectors[rows[own]])
+        return serves
 
     def _near_interests(self, profile: Profile, count: int, allowed: Mask, open_rows: int) -> Rows:
         near: list[Rows] = []
@@ -131,6 +156,8 @@ class Retriever:
         if profile.is_cold:
             return np.zeros(0, dtype=np.int64)
         transition, neighbour, reached, *_ = pulled or pull(self._bundle, profile)
+        if not isinstance(transition, Sparse) and (fast := finds()) is not None:
+            return fast.pulled(reached, transition, neighbour, allowed, count)
         rows = reached[allowed[reached]]
         both = pulls_of(transition, rows) + pulls_of(neighbour, rows)
         best = top(both, count)
@@ -160,13 +187,6 @@ class Retriever:
             if len(rows) == count:
                 break
         return rows
-
-    def _interests(self, profile: Profile, rows: Rows, sources: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-        """The nearest interest of what came by the user's own past; what is popular or fresh serves none."""
-        serves = np.full(len(rows), -1, dtype=np.int64)
-        own = _OWN[sources]
-        serves[own] = nearest_interests(profile, self._bundle.arrays.item_vectors[rows[own]])
-        return serves
 
 
 def _fresh(bundle: Bundle) -> Rows:

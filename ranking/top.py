@@ -11,7 +11,7 @@ SAMPLED_FROM = 4096  # shorter arrays are partitioned at once
 
 
 def top(values: Floats, count: int) -> Rows:
-    """Rows of the `count` largest values, or of all, in no order; exact up to ties at the edge.
+    """Rows of the `count` largest values, or of all, in no order; of equals at the edge those that come first.
 
     A sample's threshold first sets most values aside: one comparison each instead of a partition of them all. Where
     the sample misled, the whole is partitioned.
@@ -26,9 +26,13 @@ def top(values: Floats, count: int) -> Rows:
         threshold = np.partition(sample, -place)[-place]
         passing = np.flatnonzero(values >= threshold)
         if count <= len(passing) < len(values) // 2:
-            return passing[_partition(values[passing], count)]
-    return _partition(values, count)
+            return passing[_largest(values[passing], count)]
+    return _largest(values, count)
 
 
-def _partition(values: Floats, count: int) -> Rows:
-    return np.argpartition(values, len(values) - count)[len(values) - count :]
+def _largest(values: Floats, count: int) -> Rows:
+    if count == len(values):
+        return np.arange(count)
+    edge = np.partition(values, len(values) - count)[len(values) - count]
+    above = np.flatnonzero(values > edge)
+    return np.concatenate([above, np.flatnonzero(values == edge)[: count - len(above)]])

@@ -45,20 +45,20 @@ ALL = np.ones(N, dtype=np.bool_)
 
 
 def test_only_items_that_nobody_turned_to_are_on_it_and_those_that_fit_come(stocked: Bundle, ada: Profile) -> None:
-    found = shelf(stocked).find(ada, 5, ALL)
+    found = shelf(stocked).table(ada, ALL).find(5)
     assert set(found.tolist()) == {row for row in COLD if row < 20}, "ada has most of topic 0"
 
 
 def test_what_is_not_allowed_is_not_found(stocked: Bundle, ada: Profile) -> None:
     allowed = ALL.copy()
     allowed[:20] = False
-    found = shelf(stocked).find(ada, 5, allowed)
+    found = shelf(stocked).table(ada, allowed).find(5)
     assert len(found)
     assert (found >= 20).all()
 
 
 def test_what_does_not_fit_at_all_is_not_found_however_many_are_asked_for(stocked: Bundle, ada: Profile) -> None:
-    topics = set((shelf(stocked).find(ada, N, ALL) // 20).tolist())
+    topics = set((shelf(stocked).table(ada, ALL).find(N) // 20).tolist())
     assert topics == {0, 2, 4}
 
 
@@ -66,17 +66,17 @@ def test_of_a_large_shelf_the_topics_of_the_user_are_looked_at(
     stocked: Bundle, ada: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cold_shelf, "LOOKED_AT", 10)
-    found = shelf(stocked).find(ada, N, ALL)
+    found = shelf(stocked).table(ada, ALL).find(N)
     assert {0} <= set((found // 20).tolist()) <= {0, 2, 4}
     assert len(found) <= 15
 
 
 def test_who_has_just_come_gets_nothing_from_it(stocked: Bundle, cold: Profile) -> None:
-    assert not len(shelf(stocked).find(cold, 5, ALL))
+    assert not len(shelf(stocked).table(cold, ALL).find(5))
 
 
 def test_a_bundle_without_weights_for_such_items_has_none(bundle: Bundle, ada: Profile) -> None:
-    assert not len(shelf(bundle).find(ada, 5, ALL))
+    assert not len(shelf(bundle).table(ada, ALL).find(5))
 
 
 def test_retrieval_narrowed_to_a_few_still_returns_all_of_them(stocked: Bundle, ada: Profile) -> None:

@@ -1,4 +1,4 @@
-"""Candidates: a few hundred out of the whole, each with its reason."""
+"""Candidates: a few hundred out of the whole, each with how it was found."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def test_only_allowed_items_enter_each_once_and_as_many_as_asked(shop, retriever
     assert allowed[found.rows].all()
     assert (np.diff(found.rows) > 0).all()
     assert len(found.rows) >= min(COUNT, np.count_nonzero(allowed))
-    assert len(found.rows) == len(found.sources) == len(found.interests)
+    assert len(found.rows) == len(found.sources)
     assert set(found.sources.tolist()) <= {int(source) for source in Source}
 
 
@@ -86,17 +86,20 @@ def test_what_came_by_the_users_own_past_serves_its_nearest_interest_and_what_is
     found = retriever.retrieve(user, COUNT)
     own = np.isin(found.sources, [Source.INTEREST, Source.NEIGHBOUR, Source.REPEAT])
     expected = (shop.arrays.item_vectors[found.rows] @ user.vectors.interests.T).argmax(axis=1)
-    assert found.interests[own].tolist() == expected[own].tolist()
-    assert (found.interests[~own] == -1).all()
-    assert set(found.interests[own]) == {0, 1, 2, 3}
+    served = retriever.served(user, found.rows, found.sources)
+    assert served[own].tolist() == expected[own].tolist()
+    assert (served[~own] == -1).all()
+    assert set(served[own]) == {0, 1, 2, 3}
 
 
 def test_interests_are_counted_from_the_largest_share_whatever_the_encoders_order(shop, retriever):
     user = someone(shop, 8)
     flipped = replace(user.vectors, interests=user.vectors.interests[::-1], shares=user.vectors.shares[::-1])
-    one, other = (retriever.retrieve(each, COUNT) for each in (user, replace(user, vectors=flipped)))
-    assert one.rows.tolist() == other.rows.tolist()
-    assert one.interests.tolist() == other.interests.tolist()
+    other = replace(user, vectors=flipped)
+    found, again = retriever.retrieve(user, COUNT), retriever.retrieve(other, COUNT)
+    assert found.rows.tolist() == again.rows.tolist()
+    served = [retriever.served(each, found.rows, found.sources).tolist() for each in (user, other)]
+    assert served[0] == served[1]
 
 
 def test_a_small_interest_keeps_room(shop, retriever):
@@ -113,7 +116,7 @@ def test_a_cold_user_gets_recent_popular_items_of_every_topic(shop, retriever):
     topics = main_topics(Mixes(shop.arrays.item_topic_ids, shop.arrays.item_topic_shares))
     assert set(topics[found.rows]) == set(range(shop.manifest.topic_count))
     assert set(found.sources) == {Source.POPULAR, Source.FRESH}
-    assert (found.interests == -1).all()
+    assert (retriever.served(cold, found.rows, found.sources) == -1).all()
     for topic in range(shop.manifest.topic_count):
         members = np.flatnonzero((topics == topic) & shop.arrays.available)
         assert members[shop.arrays.recent_popularity[members].argmax()] in found.rows

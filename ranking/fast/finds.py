@@ -1,0 +1,269 @@
+"""Finding candidates (ranking/retrieve.py, ranking/nearby.py, ranking/cold_shelf.py) without a step of numpy each."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ranking.fast.compiled import compile_into, compiled, numba
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Marks = npt.NDArray[np.int8]
+
+NOTHING, INTEREST, NEIGHBOUR, POPULAR, FRESH, REPEAT = 0, 1, 2, 3, 4, 5
+"""Numbers of Source (ranking/slate.py), which a compiled function cannot read."""
+
+SAMPLE_STRIDE = 16
+
+
+class Finds(NamedTuple):
+    """Compiled functions of this module."""
+
+    top: Callable[..., Rows]
+    pulled: Callable[..., Rows]
+    shelf: Callable[..., Rows]
+    gathered: Callable[..., tuple[Rows, Marks]]
+
+
+@lru_cache(maxsize=1)
+def finds() -> Finds | None:
+    """Compiled, or None where numba is not installed."""
+    if numba() is None:
+        return None
+    exact = frozenset[str]()
+    compile_into(globals(), dict.fromkeys(("_kth", "_above", "_mark_popular", "_mark_missing"), exact))
+    return Finds(
+        compiled(top, "f1 b1 q"),
+        compiled(pulled, "q1 f1 f1 b1 q"),
+        compiled(shelf, "q1 q1 q1 f1 b1 q q"),
+        compiled(gathered, "b1 q f1 f1 q q1 q1 q1 q1 f1 q1 q q1 f1 q q1 q1 i1 q"),
+    )
+
+
+def top(values: Floats, allowed: Mask, count: int) -> Rows:
+    """Rows of the `count` largest allowed values, or of all that are allowed, in no order; equals by row.
+
+    A sample's threshold first sets most values aside; where it misled, all are looked at.
+    """
+    sample, sampled = np.empty(len(values) // SAMPLE_STRIDE + 1, np.float32), 0
+    for row in range(0, len(values), SAMPLE_STRIDE):
+        sample[sampled] = values[row]
+        sampled += allowed[row]
+    place = 2 * count // SAMPLE_STRIDE + 8
+    threshold = _kth(sample[:sampled], place) if place <= sampled else np.float32(-np.inf)
+    rows, passing = np.empty(len(values), np.int64), 0
+    for row in range(len(values)):
+        rows[passing] = row
+        passing += (values[row] >= threshold) & allowed[row]
+    if passing < count and threshold > -np.inf:
+        passing = 0
+        for row in range(len(values)):
+            rows[passing] = row
+            passing += allowed[row]
+    return _above(values, rows[:passing], count, np.float32(-np.inf))
+
+
+def pulled(reached: Rows, first: Floats, second: Floats, allowed: Mask, count: int) -> Rows:
+    """The `count` allowed rows that both pulls together pull most, of those pulled at all."""
+    both = np.zeros(len(first), np.float32)
+    rows, open_rows = np.empty(len(reached), np.int64), 0
+    for row in reached:
+        both[row] = first[row] + second[row]
+        rows[open_rows] = row
+        open_rows += allowed[row]
+    return _above(both, rows[:open_rows], count, np.float32(0.0))
+
+
+def shelf(rows: Rows, starts: Rows, ends: Rows, anchor: Floats, allowed: Mask, looked_at: int, topic_max: int) -> Rows:
+    """Allowed rows of the shelf's topics, from the largest of the user's, until `looked_at` lie on the table."""
+    order = np.argsort(-anchor, kind="mergesort")
+    table, found, looked = np.empty(looked_at + topic_max, np.int64), 0, 0
+    for step in range(len(order) + 1):
+        topic = order[step] + 1 if step < len(order) else 0
+        size = min(ends[topic] - starts[topic], topic_max)
+        for place in range(starts[topic], starts[topic] + size):
+            table[found] = rows[place]
+            found += allowed[rows[place]]
+        looked += size
+        if looked >= looked_at:
+            break
+    return table[:found].copy()
+
+
+def gathered(
+    allowed: Mask,
+    count: int,
+    anchor: Floats,
+    catalogue: Floats,
+    popular_count: int,
+    popular_by_topic: Rows,
+    topic_starts: Rows,
+    topic_ends: Rows,
+    popular: Rows,
+    popularity: Floats,
+    fresh: Rows,
+    fresh_count: int,
+    cold: Rows,
+    cold_scores: Floats,
+    cold_count: int,
+    near: Rows,
+    pulled: Rows,
+    item_rows: npt.NDArray[np.int32],
+    repeat_count: int,
+) -> Any:
+    """Rows of the candidates, ascending, and how each was found; see ranking/retrieve.py."""
+    found = np.zeros(len(allowed), np.int8)
+    # Weakest reason first, so that a stronger one writes over it.
+    _mark_popular(found, allowed, anchor, catalogue, popular_count, popular_by_topic, topic_starts, topic_ends)
+    marked = 0
+    for row in fresh:
+        if marked == fresh_count:
+            break
+        if allowed[row]:
+            found[row] = FRESH
+            marked += 1
+    for at in _above(cold_scores, np.arange(len(cold)), cold_count, np.float32(0.0)):
+        found[cold[at]] = INTEREST
+    for row in near:
+        found[row] = INTEREST
+    for row in pulled:
+        found[row] = NEIGHBOUR
+    marked = 0
+    for row in item_rows:
+        if marked == repeat_count:
+            break
+        if allowed[row]:
+            found[row] = REPEAT
+            marked += 1
+    missing = min(count, int(np.sum(allowed))) - int(np.sum(found != NOTHING))
+    if missing > 0:
+        _mark_missing(found, allowed, missing, popular, popularity, cold, cold_scores)
+    for row in item_rows:
+        if found[row] != NOTHING:
+            found[row] = REPEAT
+    rows, kept = np.empty(len(found), np.int64), 0
+    for row in range(len(found)):
+        rows[kept] = row
+        kept += found[row] != NOTHING
+    rows = rows[:kept].copy()
+    return rows, found[rows]
+
+
+def _mark_popular(
+    found: Marks,
+    allowed: Mask,
+    anchor: Floats,
+    catalogue: Floats,
+    count: int,
+    popular_by_topic: Rows,
+    starts: Rows,
+    ends: Rows,
+) -> None:
+    known = anchor.sum() > 0
+    for topic in range(len(catalogue)):
+        if known:
+            room = int(np.rint(np.float32(0.5) * (anchor[topic] + catalogue[topic]) * np.float32(count)))
+        else:
+            room = int(np.rint(catalogue[topic] * np.float32(4 * count)))
+        head = min(starts[topic] + 2 * room + HEAD_SPARE, ends[topic])
+        for place in range(starts[topic], head):
+            if room <= 0:
+                break
+            if allowed[popular_by_topic[place]]:
+                found[popular_by_topic[place]] = POPULAR
+                room -= 1
+
+
+HEAD_SPARE = 8  # as in ranking/retrieve.py
+
+
+def _mark_missing(
+    found: Marks, allowed: Mask, missing: int, popular: Rows, popularity: Floats, cold: Rows, cold_scores: Floats
+) -> None:
+    """What is most popular fills the count; of what nobody turned to, what fits the user and not what comes first."""
+    unknown, unknown_count = np.empty(missing, np.int64), 0
+    for row in popular:
+        if missing == 0:
+            break
+        if allowed[row] and found[row] == NOTHING:
+            found[row] = POPULAR
+            missing -= 1
+            if popularity[row] == 0:
+                unknown[unknown_count] = row
+                unknown_count += 1
+    unknown = np.sort(unknown[:unknown_count])
+    come = 0
+    fits = np.zeros(len(unknown), np.bool_)
+    for at in _above(cold_scores, np.arange(len(cold)), len(unknown), np.float32(0.0)):
+        row = cold[at]
+        place = np.searchsorted(unknown, row)
+        if place < len(unknown) and unknown[place] == row:
+            fits[place] = True
+        elif found[row] == NOTHING:
+            come += 1
+        else:
+            continue
+        found[row] = INTEREST
+    for place in range(len(unknown)):  # as many leave
+        if come > 0 and not fits[place]:
+            found[unknown[place]] = NOTHING
+            come -= 1
+
+
+def _above(values: Floats, rows: Rows, count: int, floor: np.float32) -> Rows:
+    """Of these rows the `count` with the largest values above the floor (-inf: whatever they are), equals by place."""
+    kept, found = np.empty(min(count, len(rows)), np.int64), 0
+    if len(kept) == 0:
+        return kept
+    if len(kept) == len(rows):
+        for row in rows:
+            if values[row] > floor or floor == -np.inf:
+                kept[found] = row
+                found += 1
+        return kept[:found]
+    sample = np.empty(len(rows), np.float32)
+    for at in range(len(rows)):
+        sample[at] = values[rows[at]]
+    edge = _kth(sample, count)
+    for row in rows:
+        if values[row] > edge and values[row] > floor:
+            kept[found] = row
+            found += 1
+    ties = count - int(np.sum(sample > edge))
+    if edge > floor or floor == -np.inf:
+        for row in rows:
+            if ties == 0:
+                break
+            if values[row] == edge:
+                kept[found] = row
+                found += 1
+                ties -= 1
+    return kept[:found]
+
+
+def _kth(values: Floats, place: int) -> Any:
+    """The place-th largest, counted from 1. Moves the values about."""
+    low, high, wanted = 0, len(values) - 1, place - 1
+    while low < high:
+        middle = values[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while values[left] > middle:
+                left += 1
+            while values[right] < middle:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            high = right
+        elif wanted >= left:
+            low = left
+        else:
+            break
+    return values[wanted]

@@ -1,0 +1,85 @@
+"""Compiled or not, the same slates: numba changes how long they take and nothing else."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from interests.bundle import Bundle
+from interests.profile import Profile
+from ranking.fast import finds as marks
+from ranking.fast.compiled import numba
+from ranking.query import Query
+from ranking.recommend import Ranker
+from ranking.slate import Source
+from tests.support.catalogue import catalogue, someone
+
+COMPILED = ("links", "finds", "signals", "kernels")
+TOLERANCE = 1e-5
+QUERIES = (
+    Query(),
+    Query(size=7, diversity=0.0, repeats="filter"),
+    Query(size=60, diversity=1.0),
+    Query(size=20, diversity=0.5, repeats="allow", exclude_categories=frozenset({"topic-1"})),
+)
+
+pytestmark = pytest.mark.skipif(numba() is None, reason="numba is not installed")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Bundle:
+    """All signals count, and some items were never turned to."""
+    made = catalogue()
+    popularity = made.arrays.popularity.copy()
+    popularity[::9] = 0.0
+    names = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
+    weights = {name: 0.2 + 0.1 * place for place, name in enumerate(names)}
+    said = made.manifest.model_copy(
+        update={"signal_weights": weights, "cold_weights": {"interest": 0.4, "content": 1.0}, "new_weights": {}}
+    )
+    return replace(made, manifest=said, arrays=replace(made.arrays, popularity=popularity))
+
+
+def people(shop: Bundle) -> list[Profile]:
+    return [someone(shop, seed, recent=3 * seed, interests=seed % 5, had=seed * 7) for seed in range(12)]
+
+
+def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where numba is not installed."""
+    for name, module in list(sys.modules.items()):
+        for compiled in COMPILED if name.startswith("ranking.") else ():
+            if callable(getattr(module, compiled, None)):
+                monkeypatch.setattr(module, compiled, lambda: None)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_slate_is_the_same_without_numba(shop, monkeypatch, query):
+    compiled = [Ranker(shop).recommend(person, query) for person in people(shop)]
+    plainly(monkeypatch)
+    for fast, plain in zip(compiled, [Ranker(shop).recommend(person, query) for person in people(shop)], strict=True):
+        assert [(item.item_id, item.source, item.interest, item.topic, item.causes) for item in fast.items] == [
+            (item.item_id, item.source, item.interest, item.topic, item.causes) for item in plain.items
+        ]
+        assert fast.relaxed == plain.relaxed and fast.diversity == pytest.approx(plain.diversity, abs=TOLERANCE)
+        assert [item.score for item in fast.items] == pytest.approx([i.score for i in plain.items], abs=TOLERANCE)
+        assert [share for _, share in fast.mix] == pytest.approx([share for _, share in plain.mix], abs=TOLERANCE)
+
+
+def test_candidates_are_the_same_without_numba_whatever_is_allowed(shop, monkeypatch):
+    def found() -> list[list[int]]:
+        ranker, lists = Ranker(shop), []
+        for seed, person in enumerate(people(shop)):
+            allowed = np.random.default_rng(seed).random(shop.manifest.item_count) < (seed + 1) / 12
+            candidates = ranker._retriever.retrieve(person, 60 * (seed + 1), allowed)
+            lists += [candidates.rows.tolist(), candidates.sources.tolist()]
+        return lists
+
+    compiled = found()
+    plainly(monkeypatch)
+    assert found() == compiled
+
+
+def test_candidates_are_marked_with_the_numbers_of_their_sources():
+    for source in (Source.INTEREST, Source.NEIGHBOUR, Source.POPULAR, Source.FRESH, Source.REPEAT):
+        assert getattr(marks, source.name) == source
