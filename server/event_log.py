@@ -48,7 +48,7 @@ class EventLog:
             raise SettingsRejected(f"--log {path}: another plural-serve writes it; give each its own") from None
         if is_new:
             sync(path.parent)
-        self._end = self._cut_torn_line()
+        self._end = self._synced_end = self._cut_torn_line()
         self._dirty = False
         self.identity = self._read_identity()
 
@@ -59,6 +59,12 @@ class EventLog:
 
     def append(self, rows: Sequence[dict[str, Any]]) -> list[int]:
         """Write rows durably, all or none; returns the offset of each. Raises StoreUnavailable, having written none."""
+        offsets = self.write(rows)
+        self.sync()
+        return offsets
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> list[int]:
+        """The same, durable only once `sync` has returned; nothing else may be done with the log before."""
         offsets, parts, at = [], [], self._end
         for row in rows:
             line = _to_line(row if at else {**row, "log": self.identity})
@@ -70,19 +76,25 @@ class EventLog:
                 self.truncate(self._end)
             self._dirty = True
             _write_all(self._file, b"".join(parts), self._end)
+        except OSError as error:
+            raise self._unwritten(error) from None
+        self._synced_end, self._end = self._end, at
+        return offsets
+
+    def sync(self) -> None:
+        """Make what was written last durable. Raises StoreUnavailable, having taken it back."""
+        try:
             os.fsync(self._file)
         except OSError as error:
-            self._try_to_clean()
-            raise StoreUnavailable(f"the log cannot be written: {error.strerror}") from None
-        self._dirty = False
-        self._end = at
-        return offsets
+            self._end = self._synced_end
+            raise self._unwritten(error) from None
+        self._dirty, self._synced_end = False, self._end
 
     def truncate(self, end: int) -> None:
         """Take back what stands from `end` on. Raises OSError."""
         os.ftruncate(self._file, end)
         os.fsync(self._file)
-        self._end, self._dirty = end, False
+        self._end, self._synced_end, self._dirty = end, end, False
 
     def read(self, offset: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """(offset, next offset, row) of each row from `offset` on. Raises StoreCorrupt where a row is not one."""
@@ -126,11 +138,13 @@ class EventLog:
         if file >= 0:
             os.close(file)
 
-    def _try_to_clean(self) -> None:
+    def _unwritten(self, error: OSError) -> StoreUnavailable:
+        """Cut the log back to what is durable; what to raise."""
         try:
             self.truncate(self._end)
-        except OSError as error:
-            log.error("the log cannot be cut back either; the next write tries again", extra={"reason": str(error)})
+        except OSError as worse:
+            log.error("the log cannot be cut back either; the next write tries again", extra={"reason": str(worse)})
+        return StoreUnavailable(f"the log cannot be written: {error.strerror}")
 
     def _cut_torn_line(self) -> int:
         size = end = os.fstat(self._file).st_size

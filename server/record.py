@@ -2,7 +2,8 @@
 
     calls at the same time ▶ one group ▶ log (one write, one fsync) ▶ get, absorb, encode, put ▶ answers
 
-One thread does it, so that a user's calls keep their order and a disk's sync serves all who wait. The log is the truth:
+One thread does it, so that a user's calls keep their order and a disk's sync serves all who wait; the log's own sync
+runs beside the work and has ended before the store is written (server/after_sync.py). The log is the truth:
 its tail beyond the store's offset is absorbed at the next chance, at a start too, so a crash between the two loses
 nothing, and watermarks count nothing twice. A group that the store refuses is taken out of the log again, where it is
 certain that the store has none of it.
@@ -23,6 +24,8 @@ from interests.encoder import Encoder
 from interests.errors import Fenced, SettingsRejected, StoreCorrupt, StoreError, StoreUnavailable
 from interests.events import Interaction, LogEntry, LogPartition
 from interests.stores.base import InterestStore
+from interests.stores.written import WrittenStates
+from server.after_sync import AfterSync
 from server.errors import LimitReached
 from server.event_log import EventLog, erasure_row, from_row, interaction_row
 from server.metrics import Metrics
@@ -32,6 +35,7 @@ PENDING_ROWS_MAX = 20_000
 FENCED_TRIES = 20
 CATCH_UP_ROWS = 2000
 CATCH_UP_S = 0.5  # between tries while the store is away
+CACHED_ENTRIES = 100_000  # of the states written last: about 20 MB
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,7 @@ class EmbeddedRecorder:
     ) -> None:
         self._log = event_log
         self._store = store
+        self._writer = AfterSync(WrittenStates(store, CACHED_ENTRIES))
         self._encoder = encoder
         self._metrics = metrics
         self._now_ms = now_ms
@@ -95,6 +100,7 @@ class EmbeddedRecorder:
         """See Recorder."""
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._writer.close()
         self._log.close()
 
     async def _submit(self, rows: list[dict[str, Any]]) -> None:
@@ -146,12 +152,20 @@ class EmbeddedRecorder:
     def _commit(self, rows: list[dict[str, Any]]) -> None:
         self._catch_up()
         start = self._log.end
-        offsets = self._log.append(rows)
-        entries = [self._entry(offset, row) for offset, row in zip(offsets, rows, strict=True)]
+        offsets, end = self._log.write(rows), self._log.end
+        self._writer.begin(self._log.sync)
+        failed: StoreError | None = None
         try:
-            self._absorb([entry for entry in entries if entry is not None], self._log.end)
+            entries = [self._entry(offset, row) for offset, row in zip(offsets, rows, strict=True)]
+            self._absorb([entry for entry in entries if entry is not None], end)
         except StoreError as error:
-            self._withdraw(start, error)
+            failed = error
+        finally:
+            unwritten = self._writer.failed()
+        if unwritten is not None:  # nothing of it is in the log, and so nothing in the store
+            raise unwritten
+        if failed is not None:
+            self._withdraw(start, failed)
 
     def _withdraw(self, start: int, error: StoreError) -> None:
         """Take a refused group out of the log, if the store says that it has none of it. Raises unless it has all."""
@@ -194,13 +208,15 @@ class EmbeddedRecorder:
         self._told = False
 
     def _absorb(self, entries: list[LogEntry], next_offset: int) -> None:
-        for entry in entries:
-            if entry.interaction is None:
-                self._log.blank(entry.user_id, entry.offset)
+        erasures = [entry for entry in entries if entry.interaction is None]
+        if erasures:
+            self._writer.wait()
+        for entry in erasures:
+            self._log.blank(entry.user_id, entry.offset)
         polled_s = self._now_ms() / 1000.0
         for _ in range(FENCED_TRIES):
             try:
-                apply(entries, {self._partition: next_offset}, self._store, self._encoder, polled_s=polled_s)
+                apply(entries, {self._partition: next_offset}, self._writer, self._encoder, polled_s=polled_s)
                 self._absorbed_to = next_offset
                 return
             except Fenced:  # somebody else, a backfill say, moved one of these users since we read them

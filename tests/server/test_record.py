@@ -1,11 +1,13 @@
 """The embedded log and its recorder: nothing lost, nothing counted twice, nothing half-recorded."""
 
 import asyncio
+import errno
 import json
 import os
 import resource
 import signal
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,52 @@ def test_a_full_disk_takes_nothing_and_writes_go_on_once_there_is_room(tmp_path:
     log.append([interaction_row(act("ada", "c", time_ms=NOW_MS))])
     assert [row["item_id"] for row in rows_of(tmp_path / "log")] == ["a", "c"]
     log.close()
+
+
+async def test_what_the_disk_does_not_sync_is_neither_in_the_log_nor_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, path = MemoryStore(), tmp_path / "log"
+    writing = recorder(path, store)
+    await writing.record([act("ada", "a")])
+    with monkeypatch.context() as patched:
+        patched.setattr("server.event_log.os.fsync", _failing_once(os.fsync))
+        with pytest.raises(StoreUnavailable, match="the log cannot be written"):
+            await writing.record([act("ada", "b")])
+    assert [row["item_id"] for row in rows_of(path)] == ["a"] and count(store, "ada") == 1
+    await writing.record([act("ada", "c")])
+    await writing.close()
+    assert [row["item_id"] for row in rows_of(path)] == ["a", "c"] and count(store, "ada") == 2
+
+
+def _failing_once(fsync: Callable[[int], None]) -> Callable[[int], None]:
+    failures = [OSError(errno.EIO, "Input/output error")]
+
+    def sync(file: int) -> None:
+        if failures:
+            raise failures.pop()
+        fsync(file)
+
+    return sync
+
+
+async def test_the_store_is_written_once_the_log_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    class Noting(MemoryStore):
+        def put(self, *arguments: Any) -> None:
+            happened.append("written")
+            super().put(*arguments)
+
+    def slow_sync(file: int) -> None:
+        time.sleep(0.2)
+        happened.append("durable")
+
+    writing = recorder(tmp_path / "log", Noting())
+    monkeypatch.setattr("server.event_log.os.fsync", slow_sync)
+    await writing.record([act("ada", "a")])
+    await writing.close()
+    assert happened == ["durable", "written"]
 
 
 def test_an_erased_users_rows_are_overwritten_and_nobody_elses(tmp_path: Path) -> None:
