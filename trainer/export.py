@@ -22,6 +22,7 @@ from interests.bundle import ENCODER_MODEL, MF_MODEL
 from interests.encoder import open_session, providers
 from interests.errors import PluralError
 from interests.manifest import Golden
+from trainer.encoder_export import arranged
 from trainer.encoder_model import Encoder
 from trainer.factorise import ALPHA, fold_in
 from trainer.onnx_order import renumber
@@ -60,9 +61,9 @@ def export_encoder(encoder: Encoder, cases: list[Feed], props: Mapping[str, str]
         tf.TensorSpec((None, None), tf.float32, name="mask"),
     ]
 
-    def run(item_vectors: Any, ages_days: Any, actions: Any, mask: Any) -> dict[str, Any]:
+    def trained(item_vectors: Any, ages_days: Any, actions: Any, mask: Any) -> dict[str, Any]:
         interests, shares = encoder(item_vectors, ages_days, actions, mask)
-        return {"interests": tf.identity(interests), "shares": tf.identity(shares)}
+        return {"interests": interests, "shares": shares}
 
     shape = encoder.shape_of
     names: dict[str, Dims] = {
@@ -71,7 +72,7 @@ def export_encoder(encoder: Encoder, cases: list[Feed], props: Mapping[str, str]
         "shares": ("batch", shape.interests),
     }
     names |= dict.fromkeys(("ages_days", "actions", "mask"), ("batch", "length"))
-    return _export(ENCODER_MODEL, run, signature, names, cases, props)
+    return _export(ENCODER_MODEL, arranged(encoder), signature, names, cases, props, trained)
 
 
 def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapping[str, str]) -> Checked:
@@ -173,7 +174,9 @@ def _export(
     dims: Mapping[str, Dims],
     cases: list[Feed],
     props: Mapping[str, str],
+    source: Any = None,
 ) -> Checked:
+    """What `run` computes as a model that was checked against `source`, or else against `run`."""
     traced = tf.function(run, input_signature=signature)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     model, _ = tf2onnx.convert.from_function(traced, input_signature=signature, opset=OPSET)
@@ -189,14 +192,16 @@ def _export(
         model.metadata_props.add(key=key, value=said)
     onnx.checker.check_model(model, full_check=True)
     data = bytes(model.SerializeToString(deterministic=True))
-    worst = max((_difference(traced, open_session(data, providers("cpu")), case) for case in cases), default=0.0)
+    worst = max(
+        (_difference(source or traced, open_session(data, providers("cpu")), case) for case in cases), default=0.0
+    )
     if not worst < PARITY_MAX:
         raise ExportFailed(f"{name}: is {worst:.2g} off TensorFlow, must be below {PARITY_MAX:g}")
     return Checked(data, worst)
 
 
-def _difference(traced: Any, session: Any, case: Feed) -> float:
-    expected = traced(**{name: tf.constant(value) for name, value in case.items()})
+def _difference(source: Any, session: Any, case: Feed) -> float:
+    expected = source(**{name: tf.constant(value) for name, value in case.items()})
     found = session.run(list(expected), case)
     worst = 0.0
     for name, value in zip(expected, found, strict=True):

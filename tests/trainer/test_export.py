@@ -106,3 +106,44 @@ def test_parity_was_measured_and_is_in_the_manifest(fitted: Fitted) -> None:
     assert 0 <= settings["encoder_difference_max"] < 1e-4
     assert 0 <= settings["mf_difference_max"] < 1e-4
     assert settings["mf_cosine_min"] > 0.99
+
+
+def _histories(dim: int) -> list[dict[str, Any]]:
+    """Histories of one event to many: padded, with several events at one time, in no order within it."""
+    rng = np.random.default_rng(1)
+    cases = []
+    for length in (1, 6, 40):
+        mask = np.ones((3, length), np.float32)
+        mask[1, : length // 2] = 0.0
+        ages = np.round(np.sort(rng.exponential(30.0, (3, length)), axis=1)[:, ::-1]).astype(np.float32)
+        cases.append(
+            {
+                "item_vectors": rng.normal(size=(3, length, dim)).astype(np.float32) * mask[:, :, None],
+                "ages_days": ages,
+                "actions": rng.integers(0, 9, (3, length)).astype(np.int32),
+                "mask": mask,
+            }
+        )
+    return cases
+
+
+@pytest.mark.parametrize("interests", [1, 4])
+def test_the_encoder_leaves_in_another_arrangement_and_gives_the_same(interests: int) -> None:
+    from trainer.encoder_model import Encoder, Shape
+    from trainer.export import export_encoder
+
+    encoder = Encoder(Shape(interests=interests))
+    rng = np.random.default_rng(2)
+    for weight in encoder.body.weights:  # no gain of one, no bias of zero may hide a sum that was left out
+        weight.assign(weight + rng.normal(size=weight.shape).astype(np.float32) * 0.05)
+    exported = export_encoder(encoder, _histories(64), {})
+    assert exported.difference_max < 1e-5
+
+
+def test_an_arrangement_that_is_not_the_trained_model_does_not_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer import encoder_export, export
+    from trainer.encoder_model import Encoder, Shape
+
+    monkeypatch.setattr(encoder_export, "BIAS_SPEED", 5.0)
+    with pytest.raises(export.ExportFailed, match="off TensorFlow"):
+        export.export_encoder(Encoder(Shape()), _histories(64), {})
