@@ -91,7 +91,7 @@ class Consumer:
     def step(self) -> Batch:
         """Poll once and absorb what comes. Raises what stores and sources raise; the same entries then come again."""
         with self.metrics.stage("poll"):
-            batch = self.source.poll(self._batch_records(), self._patience_s())
+            batch = self.source.poll(self.pace.records(self._waiting), self._patience_s())
             polled_s = time.time()
         self._follow(batch)
         if self._unclaimed and self.clock_s() >= self._retry_at_s:
@@ -168,12 +168,6 @@ class Consumer:
                 self.metrics.unencoded.inc(len(applied.states))
         self.metrics.absorbed.inc(len(entries) - skipped)
         self.metrics.duplicates.inc(skipped)
-
-    def _batch_records(self) -> int:
-        """Small while nothing waits, because each batch takes what is there; larger the more there is to make up."""
-        if self._waiting > self.pace.batch_records:
-            return max(self.pace.batch_records, self.pace.catch_up_records)
-        return self.pace.batch_records
 
     def _follow(self, batch: Batch) -> None:
         """Take note of partitions that came and went."""

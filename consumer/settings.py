@@ -77,9 +77,9 @@ class ConsumerSettings(BaseSettings):
     make_current: str | None = Field(
         None, description="let ?generation=current of the store mean this generation from now on, and end"
     )
-    batch_records: int = Field(1000, ge=1, le=10_000, description="at most so many records a durable write")
+    batch_records: int = Field(64, ge=1, le=10_000, description="at most so many records a durable write")
     catch_up_records: int = Field(
-        4000, ge=1, le=100_000, description="the same while more records wait than --batch-records"
+        4000, ge=1, le=100_000, description="the same while more than eight times --batch-records wait"
     )
     encode_behind: int = Field(
         5000, ge=0, description="while more records wait than this, states are left to their readers to encode"
