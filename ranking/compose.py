@@ -12,7 +12,7 @@ from ranking.explore import Explored
 from ranking.reasons import Reasons
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target
-from ranking.topics import calibration_kl, main_topics, mix_of, mixes_of
+from ranking.topics import made_of, main_topics, mixes_of
 
 MIX_TOPICS_MAX = 16
 
@@ -31,7 +31,7 @@ def compose(
 ) -> Slate:
     """The slate of these items in this order; `target` is what it was held to, `explored` what chance put last."""
     aim = target.owed(len(chosen))
-    mix = mix_of(mixes_of(bundle, chosen.rows), bundle.manifest.topic_count)
+    _, mix, kl = made_of(bundle, chosen.rows, aim)
     return Slate(
         slate_id=slate_id,
         user_id=profile.user_id,
@@ -41,7 +41,7 @@ def compose(
         items=_told(slate_items(bundle, profile, chosen), explored),
         mix=_named(bundle, mix),
         target_mix=_named(bundle, aim),
-        calibration_kl=calibration_kl(aim, mix),
+        calibration_kl=kl,
         relaxed=relaxed,
     )
 
@@ -49,7 +49,8 @@ def compose(
 def slate_items(bundle: Bundle, profile: Profile | None, chosen: Chosen) -> tuple[SlateItem, ...]:
     """Each item with its topic and its causes; without a profile there is nobody whose doing it could be."""
     reasons = Reasons(bundle, profile) if profile else None
-    causes = [tuple(map(reasons.cause, rows)) for rows in reasons.of(chosen)] if reasons else [()] * len(chosen)
+    told = reasons.of(chosen).tolist() if reasons else [[]] * len(chosen)
+    causes = [tuple(reasons.cause(row) for row in rows if row >= 0) if reasons else () for rows in told]
     topics = main_topics(mixes_of(bundle, chosen.rows)).tolist()
     return tuple(
         SlateItem(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
+from ranking.fast.signals import signals_compiled
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
@@ -27,6 +28,8 @@ def content(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
         bundle.arrays.content_vectors,
     )
     sparse, dense = content_profile(bundle, profile)
+    if (fast := signals_compiled()) is not None:
+        return fast.content(rows.astype(np.int64, copy=False), sparse, dense, ids, weights, vectors)
     found = np.zeros(len(rows), dtype=np.float32)
     if len(sparse) > 1:
         # Features that the user never met, the padding among them, stand at the end, where the profile is 0.
@@ -44,6 +47,8 @@ def content_profile(bundle: Bundle, profile: Profile) -> tuple[Floats, Floats]:
         bundle.arrays.content_weights,
         bundle.arrays.content_vectors,
     )
+    if (fast := signals_compiled()) is not None:
+        return fast.content_profile(profile.item_rows, profile.item_weights, ids, weights, vectors)
     had, share = profile.item_rows, np.sqrt(profile.item_weights)
     reached = ids[had].ravel()
     given = (weights[had] * share[:, None]).ravel()

@@ -6,6 +6,7 @@ A small interest has few items among the most relevant; without its own best one
 import numpy as np
 import numpy.typing as npt
 
+from ranking.fast.signals import signals_compiled
 from ranking.top import top
 from ranking.topics import Mixes, main_topics
 
@@ -16,16 +17,18 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 
-def pool(scores: Floats, mixes: Mixes, mix: Floats, size: int) -> Rows:
+def pool(scores: Floats, rows: Rows, mixes: Mixes, mix: Floats, size: int) -> Rows:
     """Places of the candidates to choose from, ascending: the best `size`, and up to TOPIC_PLACES of each topic owed.
 
-    scores (c,); mixes: the candidates' topics; mix (T,): what the slate is held to
+    scores, rows (c,): the candidates; mixes: of the whole catalogue; mix (T,): what the slate is held to
     """
     if len(scores) <= size:
         return np.arange(len(scores))
+    if (fast := signals_compiled()) is not None:
+        return fast.pool(scores, rows, *mixes, mix, size, TOPIC_PLACES, TOPIC_SHARE_MIN)
     kept = np.zeros(len(scores), dtype=np.bool_)
     kept[top(scores, size)] = True
-    topics = main_topics(mixes)
+    topics = main_topics(Mixes(mixes.topics[rows], mixes.shares[rows]))
     owed = np.append(mix >= TOPIC_SHARE_MIN, False)  # one topic more: -1, for none, falls on it
     left = np.flatnonzero(owed[topics])
     order = left[np.lexsort((-scores[left], topics[left]))]

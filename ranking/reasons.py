@@ -7,6 +7,8 @@
 None for what is popular, fresh or given.
 """
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,8 @@ from interests.bundle import Bundle
 from interests.events import Action
 from interests.profile import Profile
 from ranking.chosen import Chosen
+from ranking.fast.links import links
+from ranking.fast.mixes import mix_kernels
 from ranking.nearest import nearest_interests
 from ranking.pull import Asked, Pull, pull
 from ranking.slate import Cause, Source
@@ -29,26 +33,30 @@ class Reasons:
     def __init__(self, bundle: Bundle, profile: Profile, pulled: Pull | None = None) -> None:
         """pulled: `pull(bundle, profile)`, where the caller has it already"""
         self._bundle, self._profile, self._pulled = bundle, profile, pulled
-        self._place_of = {row: place for place, row in enumerate(profile.item_rows.tolist())}
-        self._latest = {row: at for at, row in enumerate(profile.recent_rows.tolist())}
 
-    def of(self, chosen: Chosen) -> list[list[int]]:
-        """For each item the rows of up to three interactions that brought it, strongest first."""
-        found: list[list[int]] = [[] for _ in chosen.item_ids]
+    @cached_property
+    def _place_of(self) -> dict[int, int]:
+        return {row: place for place, row in enumerate(self._profile.item_rows.tolist())}
+
+    @cached_property
+    def _latest(self) -> dict[int, int]:
+        return {row: at for at, row in enumerate(self._profile.recent_rows.tolist())}
+
+    def of(self, chosen: Chosen) -> Rows:
+        """For each item the rows of up to ITEM_CAUSES_MAX interactions that brought it, strongest first, -1 padded
+        (n, ITEM_CAUSES_MAX)."""
+        found = np.full((len(chosen), ITEM_CAUSES_MAX), -1, dtype=np.int64)
         if self._profile.is_cold:
             return found
         known = chosen.rows >= 0
         for place in np.flatnonzero(known & (chosen.sources == Source.REPEAT)).tolist():
             row = int(chosen.rows[place])
             if row in self._place_of or row in self._latest:
-                found[place] = [row]
+                found[place, 0] = row
         for source, causes in ((Source.NEIGHBOUR, self._linked), (Source.INTEREST, self._alike)):
             places = np.flatnonzero(known & (chosen.sources == source))
             if len(places):
-                for place, rows in zip(
-                    places.tolist(), causes(chosen.rows[places], chosen.interests[places]), strict=True
-                ):
-                    found[place] = rows
+                found[places] = causes(chosen.rows[places], chosen.interests[places])
         return found
 
     def told(self, row: int) -> tuple[int, int]:
@@ -64,8 +72,12 @@ class Reasons:
         action, time_ms = self.told(row)
         return Cause(self._bundle.item_ids[row], Action(action), time_ms)
 
-    def _linked(self, rows: Rows, _: Rows) -> list[list[int]]:
+    def _linked(self, rows: Rows, _: Rows) -> Rows:
         arrays, pulled = self._bundle.arrays, self._pulled or pull(self._bundle, self._profile)
+        if (fast := links()) is not None:
+            first = (*pulled.by_transition, arrays.transition_rows, arrays.transition_weights)
+            second = (*pulled.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)
+            return fast.linked(rows, *first, *second, self._bundle.manifest.item_count, ITEM_CAUSES_MAX)
         strengths: list[dict[int, float]] = [{} for _ in rows]
         place_of = np.full(self._bundle.manifest.item_count + 1, -1, dtype=np.int16)  # row -1 falls on the last
         place_of[rows] = np.arange(len(rows))
@@ -82,18 +94,24 @@ class Reasons:
             hits = zip(places[by, column].tolist(), asked.rows[by].tolist(), shares, strict=True)
             for place, cause, share in hits:
                 strengths[place][cause] = strengths[place].get(cause, 0.0) + share
-        return [_strongest(strength) for strength in strengths]
+        return _padded([_strongest(strength) for strength in strengths])
 
-    def _alike(self, rows: Rows, interests: Rows) -> list[list[int]]:
-        vectors = self._bundle.arrays.item_vectors
-        had = vectors[self._profile.item_rows]
-        mine = nearest_interests(self._profile, had)[None, :] == interests[:, None]
+    def _alike(self, rows: Rows, interests: Rows) -> Rows:
+        vectors, had = self._bundle.arrays.item_vectors, self._profile.item_rows
+        serves = nearest_interests(self._profile, vectors[had])
+        if (fast := mix_kernels()) is not None:
+            return fast.alike(vectors, rows, interests, had, serves, ITEM_CAUSES_MAX)
+        mine = serves[None, :] == interests[:, None]
         mine |= (interests < 0)[:, None]
         mine |= ~mine.any(axis=1)[:, None]  # the interest speaks for none of the items had
-        likeness = np.where(mine, vectors[rows] @ had.T, -np.inf)
-        nearest = self._profile.item_rows[np.argsort(-likeness, axis=1, kind="stable")[:, :ITEM_CAUSES_MAX]]
+        likeness = np.where(mine, vectors[rows] @ vectors[had].T, -np.inf)
+        nearest = had[np.argsort(-likeness, axis=1, kind="stable")[:, :ITEM_CAUSES_MAX]]
         counts = mine.sum(axis=1).tolist()
-        return [causes[:count] for causes, count in zip(nearest.tolist(), counts, strict=True)]
+        return _padded([causes[:count] for causes, count in zip(nearest.tolist(), counts, strict=True)])
+
+
+def _padded(causes: list[list[int]]) -> Rows:
+    return np.array([rows + [-1] * (ITEM_CAUSES_MAX - len(rows)) for rows in causes], dtype=np.int64)
 
 
 def _strongest(strength: dict[int, float]) -> list[int]:

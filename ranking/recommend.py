@@ -35,7 +35,7 @@ from ranking.score import Weights, relevance, weights_for
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target, plain, target
 from ranking.top import top
-from ranking.topics import mixes_of
+from ranking.topics import all_mixes, mixes_of
 from ranking.window import continued, spread
 
 CANDIDATES_MIN = 1_200  # retrieved and scored
@@ -63,7 +63,7 @@ class Ranker:
     """Slates out of one bundle. Holds what the bundle fixes and nothing of any user: safe to share between threads."""
 
     def __init__(self, bundle: Bundle, method: Diversify = calibrated, *, may_approximate: bool = False) -> None:
-        """Prepares retrieval, with one copy of the item vectors in memory, and compiles what compiles.
+        """Prepares retrieval and compiles what compiles.
 
         may_approximate: in a large catalogue retrieval may miss a few in a hundred where that is faster here
         """
@@ -163,7 +163,7 @@ class Ranker:
     ) -> Chosen:
         found = self._retriever.retrieve(profile, _candidate_count(size), allowed, pulled)
         scores = tired(profile, found.rows, relevance(self._bundle, profile, found.rows, pulled, weights))
-        best = pool(scores, mixes_of(self._bundle, found.rows), aim.mix, _pool_size(size))
+        best = pool(scores, found.rows, all_mixes(self._bundle), aim.mix, _pool_size(size))
         found, scores = found.take(best), scores[best]
         picks = self._diversify(found.rows, scores, dial, aim, size)
         rows, sources = found.rows[picks], found.sources[picks]

@@ -60,7 +60,7 @@ def retrieve(bundle: Bundle, profile: Profile, count: int) -> Candidates:
 
 
 class Retriever:
-    """What retrieval needs of a bundle, laid out once: item vectors by dimension, popular by topic, fresh."""
+    """What retrieval needs of a bundle, laid out once: what is nearest, popular by topic, fresh, cold."""
 
     def __init__(self, bundle: Bundle, *, may_approximate: bool = False) -> None:
         """may_approximate: search a large catalogue by what is fastest here, which is another thing elsewhere."""

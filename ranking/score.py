@@ -32,9 +32,10 @@ import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
-from ranking.content import content
+from ranking.content import content, content_profile
+from ranking.fast.signals import Signals, signals_compiled
 from ranking.nearest import interest_weights
-from ranking.pull import Pull, Sparse, pull
+from ranking.pull import Pull, Sparse, pull, pulls_of
 from ranking.query import Repeats
 
 SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
@@ -47,6 +48,8 @@ MF_YARDSTICK_ITEMS = 64  # of the items had, the strongest: what a factor produc
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
 Weights = Mapping[str, float]
+
+_NONE = np.zeros(0, dtype=np.float32)
 
 
 def weights_for(bundle: Bundle, repeats: Repeats | None) -> Weights:
@@ -70,6 +73,8 @@ def relevance(
     weights = weights_for(bundle, None) if weights is None else weights
     if profile.is_cold or not any(weights.values()):
         return np.array(bundle.arrays.recent_popularity[rows])
+    if (fast := signals_compiled()) is not None:
+        return _compiled(fast, bundle, profile, rows, pulled, weights)
     total = _weighted(weights, bundle, profile, rows, pulled)
     cold_weights = bundle.manifest.cold_weights
     cold = np.flatnonzero(bundle.arrays.popularity[rows] == 0) if cold_weights else rows[:0]
@@ -80,6 +85,32 @@ def relevance(
         total *= np.float32(known)
         total += np.float32(1.0 - known) * bundle.arrays.recent_popularity[rows]
     return total
+
+
+def _compiled(
+    fast: Signals, bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None, weights: Weights
+) -> Floats:
+    """What `relevance` gives by `_weighted`."""
+    arrays, vectors, cold_weights = bundle.arrays, profile.vectors, bundle.manifest.cold_weights
+    asks = any(some.get(name) for some in (weights, cold_weights) for name in ("transition", "neighbour"))
+    pulled = pulled or (pull(bundle, profile) if asks else None)
+    if pulled is None:
+        pulls = [np.zeros(len(rows), dtype=np.float32)] * 2
+    else:
+        pulls = [pulls_of(kind, rows) for kind in (pulled.transition, pulled.neighbour)]
+    interests = vectors.interests * interest_weights(vectors)[:, None]
+    texts = (arrays.content_ids, arrays.content_weights, arrays.content_vectors)
+    in_use = weights.get("content") or cold_weights.get("content")
+    content_of_user = content_profile(bundle, profile) if in_use else (_NONE, _NONE)
+    return fast.relevance(
+        rows.astype(np.int64, copy=False), _in_order(weights), _in_order(cold_weights) if cold_weights else _NONE,
+        arrays.item_vectors, interests, arrays.item_factors, vectors.factor, profile.item_rows, profile.item_weights,
+        *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates, *content_of_user, *texts,
+    )  # fmt: skip
+
+
+def _in_order(weights: Weights) -> Floats:
+    return np.array([weights.get(name, 0.0) for name in SIGNALS], dtype=np.float32)
 
 
 def _weighted(weights: Weights, bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None) -> Floats:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import mix_of_shares
+from ranking.fast.mixes import mix_kernels
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
@@ -22,6 +23,11 @@ class Mixes(NamedTuple):
 
     topics: npt.NDArray[np.int32]
     shares: Floats
+
+
+def all_mixes(bundle: Bundle) -> Mixes:
+    """The topics of every row, without a copy."""
+    return Mixes(bundle.arrays.item_topic_ids, bundle.arrays.item_topic_shares)
 
 
 def mixes_of(bundle: Bundle, rows: Rows) -> Mixes:
@@ -45,6 +51,15 @@ def main_topics(mixes: Mixes) -> npt.NDArray[np.int64]:
 def mix_of(mixes: Mixes, topic_count: int) -> Floats:
     """The mix (T,) of these items together; zeros where none has a topic."""
     return mix_of_shares(mixes.topics, mixes.shares, topic_count)
+
+
+def made_of(bundle: Bundle, rows: npt.NDArray[np.int64], aim: Floats) -> tuple[npt.NDArray[np.int64], Floats, float]:
+    """What a slate of these rows is: each item's main topic, the mix (T,), and its distance from what was aimed at."""
+    if (fast := mix_kernels()) is not None:
+        return fast.made_of(rows, bundle.arrays.item_topic_ids, bundle.arrays.item_topic_shares, aim)
+    mixes = mixes_of(bundle, rows)
+    mix = mix_of(mixes, bundle.manifest.topic_count)
+    return main_topics(mixes), mix, calibration_kl(aim, mix)
 
 
 def calibration_kl(target: Floats, mix: Floats) -> float:

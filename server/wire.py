@@ -5,8 +5,9 @@ protobuf: tests hold the two against each other. Building twenty items and sixty
 choosing them does.
 """
 
+import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -17,11 +18,13 @@ from interests.profile import Profile
 from ranking.compose import MIX_TOPICS_MAX
 from ranking.reasons import Reasons
 from ranking.recommend import Choice
-from ranking.topics import calibration_kl, main_topics, mix_of, mixes_of
+from ranking.topics import made_of
+from server.wire_loops import wire_loops
 
 ROWS_KEPT = 100_000  # items whose ids stay encoded: about 20 MB
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
 _DOUBLE = struct.Struct("<d")
 
@@ -47,6 +50,9 @@ class SlateWriter:
         self._topic_fields = [field(_TOPIC, name.encode()) for name in bundle.topic_names]
         self._topic_shares = [field(_TOPIC_NAME, name.encode()) + _TOPIC_SHARE for name in bundle.topic_names]
         self._version = field(_BUNDLE_VERSION, bundle.version.encode())
+        arrays = bundle.arrays
+        self._item_ids = (arrays.item_ids_bytes, arrays.item_ids_offsets)
+        self._topic_names = (arrays.topic_names_bytes, arrays.topic_names_offsets)
         item_ids = bundle.item_ids
 
         @lru_cache(maxsize=ROWS_KEPT)
@@ -57,29 +63,45 @@ class SlateWriter:
 
     def body(self, profile: Profile, choice: Choice, slate_id: str, user_id: str, prices: Mapping[str, float]) -> bytes:
         """The slate in field 1 of its message. prices: by item id, of those that have one"""
-        chosen = choice.chosen
-        aim = choice.aim.owed(len(chosen))
-        mixes = mixes_of(self._bundle, chosen.rows)
-        mix = mix_of(mixes, self._bundle.manifest.topic_count)
-        parts = [
+        aim = choice.aim.owed(len(choice.chosen))
+        topics, mix, kl = made_of(self._bundle, choice.chosen.rows, aim)
+        parts = (
             field(_SLATE_ID, slate_id.encode()),
             field(_USER_ID, user_id.encode()) if user_id else b"",
             number(_STATE_VERSION, profile.state_version),
             self._version,
             double(_DIVERSITY, choice.dial),
-            *self._items(profile, choice, main_topics(mixes).tolist(), prices),
-            *self._mix(_MIX, mix),
-            *self._mix(_TARGET_MIX, aim),
-            double(_KL, calibration_kl(aim, mix)),
+            self._items(profile, choice, topics, prices),
+            self._mix(_MIX, mix),
+            self._mix(_TARGET_MIX, aim),
+            double(_KL, kl),
             field(_RELAXED, bytes(choice.relaxed)) if choice.relaxed else b"",
-        ]
+        )
         return field(_BODY_SLATE, b"".join(parts))
 
-    def _items(self, profile: Profile, choice: Choice, topics: list[int], prices: Mapping[str, float]) -> list[bytes]:
-        chosen = choice.chosen
+    def _items(self, profile: Profile, choice: Choice, topics: Rows, prices: Mapping[str, float]) -> bytes:
+        chosen, drawn = choice.chosen, choice.explored
         reasons = Reasons(self._bundle, profile, choice.pulled)
+        if (fast := wire_loops()) is None:
+            return b"".join(self._each_item(reasons, choice, topics.tolist(), prices))
+        given = [prices.get(item_id, math.nan) for item_id in chosen.item_ids] if prices else [math.nan] * len(chosen)
+        price = np.array(given, dtype="<f8")
+        explored = int(np.flatnonzero(chosen.rows == drawn.row)[0]) if drawn else -1
+        written: npt.NDArray[np.uint8] = fast.items(
+            *self._item_ids, *self._topic_names, chosen.rows, _doubles(chosen.scores), chosen.sources,
+            chosen.interests, topics, reasons.of(chosen),
+            profile.item_rows, profile.item_actions, profile.item_times_ms,
+            profile.recent_rows, profile.recent_actions, profile.recent_times_ms,
+            ~np.isnan(price), price.view(np.uint8), explored, _doubles(np.array([drawn.propensity if drawn else 0.0])),
+        )  # fmt: skip
+        return written.tobytes()
+
+    def _each_item(
+        self, reasons: Reasons, choice: Choice, topics: list[int], prices: Mapping[str, float]
+    ) -> Iterator[bytes]:
+        """What `wire_loops().items` writes."""
+        chosen = choice.chosen
         causes: dict[int, bytes] = {}
-        parts = []
         for position, (row, score, source, interest, topic, why) in enumerate(
             zip(
                 chosen.rows.tolist(),
@@ -87,12 +109,12 @@ class SlateWriter:
                 chosen.sources.tolist(),
                 chosen.interests.tolist(),
                 topics,
-                reasons.of(chosen),
+                reasons.of(chosen).tolist(),
                 strict=True,
             )
         ):
             for cause in why:
-                if cause not in causes:
+                if cause >= 0 and cause not in causes:
                     causes[cause] = self._cause(cause, *reasons.told(cause))
             item = b"".join((
                 self._item_id(row),
@@ -101,27 +123,34 @@ class SlateWriter:
                 number(_SOURCE, source),
                 _INTEREST + varint(interest) if interest >= 0 else b"",
                 self._topic_fields[topic] if topic >= 0 else b"",
-                *(causes[cause] for cause in why),
+                *(causes[cause] for cause in why if cause >= 0),
                 _price(prices, chosen.item_ids[position]) if prices else b"",
                 _propensity(choice, row),
             ))  # fmt: skip
-            parts.append(field(_ITEMS, item))
-        return parts
+            yield field(_ITEMS, item)
 
     def _cause(self, row: int, action: int, time_ms: int) -> bytes:
         seconds, ms = divmod(time_ms, 1000)
         time = number(_SECONDS, seconds) + number(_NANOS, ms * 1_000_000)
         return field(_CAUSES, self._item_id(row) + number(_CAUSE_ACTION, action) + field(_CAUSE_TIME, time))
 
-    def _mix(self, tag: bytes, mix: Floats) -> list[bytes]:
+    def _mix(self, tag: bytes, mix: Floats) -> bytes:
         """The topics of a mix, largest first, as in ranking/compose.py."""
+        if (fast := wire_loops()) is not None:
+            written: npt.NDArray[np.uint8] = fast.mix(tag[0], mix, _doubles(mix), MIX_TOPICS_MAX, *self._topic_names)
+            return written.tobytes()
         largest = np.argsort(-mix, kind="stable")[:MIX_TOPICS_MAX]
         shares = mix[largest].tolist()
-        return [
+        return b"".join(
             field(tag, self._topic_shares[topic] + _DOUBLE.pack(share))
             for topic, share in zip(largest.tolist(), shares, strict=True)
             if share > 0
-        ]
+        )
+
+
+def _doubles(values: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
+    """The eight bytes of each, as protobuf has them."""
+    return values.astype("<f8").view(np.uint8)
 
 
 def varint(value: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ranking.fast.compiled import compile_into, compiled, numba
+from ranking.fast.compiled import ANY_ORDER, compile_into, compiled, numba
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -23,6 +23,7 @@ SAMPLE_STRIDE = 16
 class Finds(NamedTuple):
     """Compiled functions of this module."""
 
+    products: Callable[..., Floats]
     top: Callable[..., Rows]
     pulled: Callable[..., Rows]
     shelf: Callable[..., Rows]
@@ -35,13 +36,24 @@ def finds() -> Finds | None:
     if numba() is None:
         return None
     exact = frozenset[str]()
+    compile_into(globals(), {"_product": ANY_ORDER})
     compile_into(globals(), dict.fromkeys(("_kth", "_above", "_mark_popular", "_mark_missing"), exact))
     return Finds(
+        compiled(products, "f2 f2"),
         compiled(top, "f1 b1 q"),
         compiled(pulled, "q1 f1 f1 b1 q"),
         compiled(shelf, "q1 q1 q1 f1 b1 q q"),
         compiled(gathered, "b1 q f1 f1 q q1 q1 q1 q1 f1 q1 q q1 f1 q q1 q1 i1 q"),
     )
+
+
+def products(queries: Floats, vectors: Floats) -> Floats:
+    """queries (k, dim) @ vectors (n, dim) transposed. Each vector is read once, from where the bundle has it."""
+    found = np.empty((len(queries), len(vectors)), np.float32)
+    for row in range(len(vectors)):
+        for query in range(len(queries)):
+            found[query, row] = _product(queries, query, vectors, row)
+    return found
 
 
 def top(values: Floats, allowed: Mask, count: int) -> Rows:
@@ -267,3 +279,10 @@ def _kth(values: Floats, place: int) -> Any:
         else:
             break
     return values[wanted]
+
+
+def _product(a: Floats, row: int, b: Floats, other: int) -> Any:
+    total = np.float32(0.0)
+    for dim in range(a.shape[1]):
+        total += a[row, dim] * b[other, dim]
+    return total

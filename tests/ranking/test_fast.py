@@ -15,7 +15,7 @@ from ranking.recommend import Ranker
 from ranking.slate import Source
 from tests.support.catalogue import catalogue, someone
 
-COMPILED = ("links", "finds", "signals", "kernels")
+COMPILED = ("links", "finds", "mix_kernels", "signals_compiled", "kernels", "wire_loops")
 TOLERANCE = 1e-5
 QUERIES = (
     Query(),

@@ -44,6 +44,21 @@ def test_the_bytes_are_those_of_the_message_for_all_kinds_of_people_and_requests
     assert explored
 
 
+def test_the_bytes_are_the_same_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = catalogue()
+    ranker, writer = Ranker(bundle), SlateWriter(bundle)
+    prices = {bundle.item_ids[row]: 2.5 for row in range(0, 3000, 3)}
+
+    def written() -> list[bytes]:
+        people = [someone(bundle, seed, had=9 * seed, recent=5 * seed, interests=seed % 4) for seed in range(8)]
+        choices = [(person, ranker.choose(person, Query(12 * (seed + 1)))) for seed, person in enumerate(people)]
+        return [writer.body(person, choice, "name", person.user_id, prices) for person, choice in choices]
+
+    compiled = written()
+    monkeypatch.setattr("server.wire.wire_loops", lambda: None)
+    assert written() == compiled
+
+
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**31, 2**63])
 def test_numbers_are_written_as_protobuf_writes_them(value: int) -> None:
     message = recommendations_pb2.Slate(state_version=value)

@@ -1,0 +1,226 @@
+"""Relevance (ranking/score.py, ranking/content.py) and the pool of the best (ranking/pool.py), without a copy of the
+item arrays each."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ranking.fast.compiled import ANY_ORDER, compile_into, compiled, numba
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
+
+PULL_STEEPNESS, REPEAT_STEEPNESS, YARDSTICK_ITEMS, KNOWN_ITEMS = 10.0, 30.0, 64, 20  # as in ranking/score.py
+
+
+class Signals(NamedTuple):
+    """Compiled functions of this module."""
+
+    content_profile: Callable[..., tuple[Floats, Floats]]
+    content: Callable[..., Floats]
+    relevance: Callable[..., Floats]
+    pool: Callable[..., Rows]
+
+
+@lru_cache(maxsize=1)
+def signals_compiled() -> Signals | None:
+    """Compiled, or None where numba is not installed."""
+    if numba() is None:
+        return None
+    compile_into(globals(), {"_dot": ANY_ORDER, "_content": frozenset(), "_steep": frozenset(), "_kth": frozenset()})
+    content_arrays = "f1 f1 i2 f2 f2"
+    return Signals(
+        compiled(content_profile, "i1 f1 i2 f2 f2"),
+        compiled(content, f"q1 {content_arrays}"),
+        compiled(relevance, f"q1 f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
+        compiled(pool, "f1 q1 i2 f2 f1 q q d"),
+    )
+
+
+def content_profile(item_rows: Numbers, item_weights: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Any:
+    """The user over hashed features, then one 0; and over dense dimensions: together a unit vector, or zeros."""
+    last = -1
+    for row in item_rows:
+        for column in range(ids.shape[1]):
+            last = max(last, ids[row, column])
+    sums = np.zeros(last + 2, np.float64)
+    dense = np.zeros(vectors.shape[1], np.float32)
+    for at in range(len(item_rows)):
+        row, share = item_rows[at], np.sqrt(item_weights[at])
+        for column in range(ids.shape[1]):
+            if ids[row, column] >= 0:
+                sums[ids[row, column]] += np.float64(weights[row, column] * share)
+        for dim in range(vectors.shape[1]):
+            dense[dim] += share * vectors[row, dim]
+    squared = 0.0
+    for feature in range(len(sums)):
+        squared += sums[feature] * sums[feature]
+    for dim in range(len(dense)):
+        squared += np.float64(dense[dim]) * np.float64(dense[dim])
+    length = np.float32(max(math.sqrt(squared), 1e-12))
+    return sums.astype(np.float32) / length, dense / length
+
+
+def content(rows: Rows, sparse: Floats, dense: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Floats:
+    """The content signal of each row (n,), in [0, 1]. sparse, dense: as `content_profile` gives them"""
+    found = np.empty(len(rows), np.float32)
+    for place in range(len(rows)):
+        found[place] = _content(rows[place], sparse, dense, ids, weights, vectors)
+    return found
+
+
+def relevance(
+    rows: Rows,
+    warm: Floats,
+    cold: Floats,
+    item_vectors: Floats,
+    interests: Floats,
+    item_factors: Floats,
+    factor: Floats,
+    item_rows: Numbers,
+    item_weights: Floats,
+    transition: Floats,
+    neighbour: Floats,
+    popularity: Floats,
+    recent_popularity: Floats,
+    repeat_rates: Floats,
+    sparse: Floats,
+    dense: Floats,
+    ids: Numbers,
+    weights: Floats,
+    vectors: Floats,
+) -> Floats:
+    """The weighted sum of the signals of each row (n,).
+
+    warm, cold (8,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
+    all others. interests (k, dim): times their weights; transition, neighbour (n,): pulls on these rows
+    """
+    yardstick = np.float32(0.0)
+    for row in item_rows[:YARDSTICK_ITEMS]:
+        yardstick = max(yardstick, _dot(item_factors, row, factor))
+    scaled = factor / yardstick if yardstick > 0 else np.zeros_like(factor)
+    repeat, had = np.zeros(len(popularity), np.float32), np.zeros(len(popularity), np.bool_)
+    heaviest = item_weights.max() if len(item_weights) else np.float32(1.0)
+    for at in range(len(item_rows)):
+        repeat[item_rows[at]] = math.log1p(np.float32(REPEAT_STEEPNESS) * (item_weights[at] / heaviest))
+        had[item_rows[at]] = True
+    full = np.float32(math.log1p(REPEAT_STEEPNESS))
+    known = np.float32(math.sqrt(min(1.0, len(item_rows) / KNOWN_ITEMS)))
+    found = np.empty(len(rows), np.float32)
+    for place in range(len(rows)):
+        row = rows[place]
+        use = cold if len(cold) and popularity[row] == 0.0 else warm
+        total = np.float32(0.0)
+        if use[0] != 0.0 and len(interests):
+            best = np.float32(-np.inf)
+            for interest in interests:
+                best = max(best, _dot(item_vectors, row, interest))
+            total += use[0] * best
+        if use[1] != 0.0:
+            total += use[1] * _dot(item_factors, row, scaled)
+        if use[2] != 0.0:
+            total += use[2] * _steep(transition[place])
+        if use[3] != 0.0:
+            total += use[3] * _steep(neighbour[place])
+        total += use[4] * recent_popularity[row]
+        total += use[5] * (repeat[row] / full)
+        if use[6] != 0.0:
+            total += use[6] * _content(row, sparse, dense, ids, weights, vectors)
+        if had[row]:
+            total += use[7] * repeat_rates[row]
+        if known < 1.0:
+            total = total * known + (np.float32(1.0) - known) * recent_popularity[row]
+        found[place] = total
+    return found
+
+
+def pool(
+    scores: Floats,
+    rows: Rows,
+    topics: Numbers,
+    shares: Floats,
+    mix: Floats,
+    size: int,
+    topic_places: int,
+    share_min: float,
+) -> Rows:
+    """Places of the best `size`, and up to `topic_places` of each topic owed, ascending. Equals come by place."""
+    kept = np.zeros(len(scores), np.bool_)
+    edge = _kth(scores.copy(), size)
+    ties = size - int(np.sum(scores > edge))
+    best = np.full((len(mix), topic_places), -1, np.int64)
+    for place in range(len(scores)):
+        kept[place] = scores[place] > edge
+        if scores[place] == edge and ties > 0:
+            kept[place] = True
+            ties -= 1
+        heaviest, topic = np.float32(-1.0), -1
+        for column in range(topics.shape[1]):
+            if topics[rows[place], column] >= 0 and shares[rows[place], column] > heaviest:
+                heaviest, topic = shares[rows[place], column], topics[rows[place], column]
+        if topic >= 0 and mix[topic] >= share_min:
+            at = topic_places  # the places of a topic stay sorted: what is better than the last pushes in
+            while at > 0 and (best[topic, at - 1] < 0 or scores[best[topic, at - 1]] < scores[place]):
+                if at < topic_places:
+                    best[topic, at] = best[topic, at - 1]
+                at -= 1
+            if at < topic_places:
+                best[topic, at] = place
+    for topic in range(len(mix)):
+        for at in range(topic_places):
+            if best[topic, at] >= 0:
+                kept[best[topic, at]] = True
+    return np.flatnonzero(kept)
+
+
+def _kth(values: Floats, place: int) -> Any:
+    """The place-th largest, counted from 1. Moves the values about."""
+    low, high, wanted = 0, len(values) - 1, place - 1
+    while low < high:
+        middle = values[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while values[left] > middle:
+                left += 1
+            while values[right] < middle:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            high = right
+        elif wanted >= left:
+            low = left
+        else:
+            break
+    return values[wanted]
+
+
+def _content(row: int, sparse: Floats, dense: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Any:
+    total = np.float32(0.0)
+    for column in range(ids.shape[1]):
+        feature = ids[row, column]
+        if 0 <= feature < len(sparse):
+            total += sparse[feature] * weights[row, column]
+    if len(dense):
+        total += _dot(vectors, row, dense)
+    return min(max(total, np.float32(0.0)), np.float32(1.0))
+
+
+def _steep(pull: Any) -> Any:
+    if pull <= 0.0:
+        return pull
+    return np.float32(np.log1p(np.float32(PULL_STEEPNESS) * pull) / np.float32(math.log1p(PULL_STEEPNESS)))
+
+
+def _dot(rows: Floats, row: int, other: Floats) -> Any:
+    total = np.float32(0.0)
+    for dim in range(len(other)):
+        total += rows[row, dim] * other[dim]
+    return total
