@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,10 @@ class BundleArrays:
     repeat_rates: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
+        # Row by row in memory, as they lie on disk: compiled readers take no other layout.
+        for each in fields(self):
+            if not getattr(self, each.name).flags.c_contiguous:
+                object.__setattr__(self, each.name, np.ascontiguousarray(getattr(self, each.name)))
         # Without content every item has a row of no features, so that readers need not ask.
         if self.content_ids.shape == (0, 0):
             n = len(self.item_vectors)
