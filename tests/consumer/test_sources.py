@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kafka import KafkaConsumer, TopicPartition
 
 from consumer.broker import Broker as BrokerOptions
 from consumer.sources.base import Record, Source
 from consumer.sources.file import FileSource
-from consumer.sources.kafka import KafkaSource
+from consumer.sources.kafka import COMMIT_S, KafkaSource
 from consumer.sources.memory import MemoryLog, MemorySource
 from interests.events import LogPartition
 from tests.support.kafka_broker import Broker, create_topic, producer
@@ -169,6 +170,28 @@ def test_commit_is_advice_and_may_be_given_at_any_time(world):
     later = world.source()
     begin(later)
     assert len(read(later, COUNT)) == COUNT
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("closes", [False, True], ids=["while it reads on", "by closing"])
+def test_kafka_is_told_how_far_a_group_is(kafka: Broker, closes: bool):
+    topic = f"told-{uuid.uuid4().hex[:8]}"
+    create_topic(kafka, topic, 1)
+    source = KafkaSource(BrokerOptions((kafka.address,)), topic, f"group-{topic}", session_timeout_s=6)
+    begin(source)
+    (partition,) = source.assignment()
+    for offset in range(1, 6):  # far more often than it will be told
+        source.commit({partition: offset})
+        source.poll(1, 0.01)
+    if closes:
+        source.close()
+    else:
+        source.poll(1, 2 * COMMIT_S)
+        source.poll(1, 1.0)
+    asking = KafkaConsumer(bootstrap_servers=kafka.address, group_id=f"group-{topic}", enable_auto_commit=False)
+    assert asking.committed(TopicPartition(topic, 0)) == 5
+    asking.close()
+    source.close()
 
 
 def test_closing_twice_does_no_harm(world):
