@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ranking.fast.compiled import compile_into, compiled, numba
+from interests.compiled import compile_into, compiled, numba
 
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -37,7 +37,9 @@ def wire_loops() -> WireLoops | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    compile_into(globals(), dict.fromkeys(("_number", "_double", "_string", "_size", "_cause", "_told"), frozenset()))
+    compile_into(
+        globals(), dict.fromkeys(("_number", "_double", "_string", "_size", "_room", "_cause", "_told"), frozenset())
+    )
     past = "i1 i1 q1 i1 i1 q1"
     return WireLoops(
         compiled(write_items, f"u1 q1 u1 q1 q1 u1 y1 q1 q1 q2 {past} b1 u1 q u1"),
@@ -72,11 +74,7 @@ def write_items(
     ids, names: string tables of the bundle's items and topics, with their offsets; causes (n, c) rows, -1 padded
     item_*, recent_*: the profile's; priced (n,): which have a price; explored: the place that chance filled, or -1
     """
-    room = 0
-    for place in range(len(rows)):
-        room += ROOM + _size(id_ends, rows[place]) + (_size(name_ends, topics[place]) if topics[place] >= 0 else 0)
-        for cause in causes[place]:
-            room += ROOM_A_CAUSE + _size(id_ends, cause) if cause >= 0 else 0
+    room = _room(id_ends, name_ends, rows, topics, causes)
     out, item = np.empty(room, np.uint8), np.empty(room, np.uint8)
     end = 0
     for place in range(len(rows)):
@@ -132,6 +130,16 @@ def write_mix(tag: int, mix: npt.NDArray[np.float32], shares: Bytes, most: int, 
         out[end : end + at] = item[:at]
         end += at
     return out[:end]
+
+
+def _room(id_ends: Rows, name_ends: Rows, rows: Rows, topics: Rows, causes: Rows) -> Any:
+    """Bytes that items take at most."""
+    room = 0
+    for place in range(len(rows)):
+        room += ROOM + _size(id_ends, rows[place]) + (_size(name_ends, topics[place]) if topics[place] >= 0 else 0)
+        for cause in causes[place]:
+            room += ROOM_A_CAUSE + _size(id_ends, cause) if cause >= 0 else 0
+    return room
 
 
 def _told(row: int, rows: Numbers, actions: Numbers, times_ms: Rows) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ranking.fast.compiled import ANY_ORDER, compile_into, compiled, numba
+from interests.compiled import ANY_ORDER, compile_into, compiled, numba
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]

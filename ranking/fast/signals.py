@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ranking.fast.compiled import ANY_ORDER, compile_into, compiled, numba
+from interests.compiled import ANY_ORDER, compile_into, compiled, numba
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -32,7 +32,8 @@ def signals_compiled() -> Signals | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    compile_into(globals(), {"_dot": ANY_ORDER, "_content": frozenset(), "_steep": frozenset(), "_kth": frozenset()})
+    compile_into(globals(), {"_dot": ANY_ORDER})
+    compile_into(globals(), dict.fromkeys(("_scaled", "_repeat", "_content", "_steep", "_kth"), frozenset()))
     content_arrays = "f1 f1 i2 f2 f2"
     return Signals(
         compiled(content_profile, "i1 f1 i2 f2 f2"),
@@ -100,16 +101,8 @@ def relevance(
     warm, cold (8,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
     all others. interests (k, dim): times their weights; transition, neighbour (n,): pulls on these rows
     """
-    yardstick = np.float32(0.0)
-    for row in item_rows[:YARDSTICK_ITEMS]:
-        yardstick = max(yardstick, _dot(item_factors, row, factor))
-    scaled = factor / yardstick if yardstick > 0 else np.zeros_like(factor)
-    repeat, had = np.zeros(len(popularity), np.float32), np.zeros(len(popularity), np.bool_)
-    heaviest = item_weights.max() if len(item_weights) else np.float32(1.0)
-    for at in range(len(item_rows)):
-        repeat[item_rows[at]] = math.log1p(np.float32(REPEAT_STEEPNESS) * (item_weights[at] / heaviest))
-        had[item_rows[at]] = True
-    full = np.float32(math.log1p(REPEAT_STEEPNESS))
+    scaled = _scaled(item_factors, factor, item_rows)
+    repeat, had = _repeat(item_rows, item_weights, len(popularity))
     known = np.float32(math.sqrt(min(1.0, len(item_rows) / KNOWN_ITEMS)))
     found = np.empty(len(rows), np.float32)
     for place in range(len(rows)):
@@ -128,7 +121,7 @@ def relevance(
         if use[3] != 0.0:
             total += use[3] * _steep(neighbour[place])
         total += use[4] * recent_popularity[row]
-        total += use[5] * (repeat[row] / full)
+        total += use[5] * repeat[row]
         if use[6] != 0.0:
             total += use[6] * _content(row, sparse, dense, ids, weights, vectors)
         if had[row]:
@@ -200,6 +193,25 @@ def _kth(values: Floats, place: int) -> Any:
         else:
             break
     return values[wanted]
+
+
+def _scaled(item_factors: Floats, factor: Floats, item_rows: Numbers) -> Floats:
+    """The user's factor over its largest product with what they had, or zeros."""
+    yardstick = np.float32(0.0)
+    for row in item_rows[:YARDSTICK_ITEMS]:
+        yardstick = max(yardstick, _dot(item_factors, row, factor))
+    return factor / yardstick if yardstick > 0 else np.zeros_like(factor)
+
+
+def _repeat(item_rows: Numbers, item_weights: Floats, count: int) -> Any:
+    """The repeat signal of all items, and which of them the user had."""
+    repeat, had = np.zeros(count, np.float32), np.zeros(count, np.bool_)
+    heaviest = item_weights.max() if len(item_weights) else np.float32(1.0)
+    for at in range(len(item_rows)):
+        steep = np.float32(math.log1p(np.float32(REPEAT_STEEPNESS) * (item_weights[at] / heaviest)))
+        repeat[item_rows[at]] = steep / np.float32(math.log1p(REPEAT_STEEPNESS))
+        had[item_rows[at]] = True
+    return repeat, had
 
 
 def _content(row: int, sparse: Floats, dense: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Any:

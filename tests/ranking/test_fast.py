@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from interests.bundle import Bundle
+from interests.compiled import numba
 from interests.profile import Profile
 from ranking.fast import finds as marks
-from ranking.fast.compiled import numba
 from ranking.query import Query
 from ranking.recommend import Ranker
 from ranking.slate import Source
