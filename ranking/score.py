@@ -11,6 +11,8 @@
     popularity  recent popularity in the catalogue
     repeat      the user's own faded weight of the item over their largest, on a log scale
     rebuy       how likely who had the item is to turn to it again; 0 for what the user never had
+    lately      2^(-age of the latest act with the item / query_half_life_days); 0 for what the user never had
+    visit       how much of a visit the item usually is: 1 where people come for it alone
     content     what the catalogue says of the item against what it says of the items had; see ranking/content.py
 
 An item that nobody ever turned to is scored with manifest.cold_weights, where there are any: of what is known of
@@ -30,6 +32,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from interests.absorb import MS_PER_DAY
 from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.content import content, content_profile
@@ -38,7 +41,9 @@ from ranking.nearest import interest_weights
 from ranking.pull import Pull, Sparse, pull, pulls_of
 from ranking.query import Repeats
 
-SIGNALS: tuple[str, ...] = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
+SIGNALS: tuple[str, ...] = (
+    "interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy", "lately", "visit",
+)  # fmt: skip
 
 REPEAT_STEEPNESS = 30.0  # an item of a thirtieth of the largest weight counts a fifth of it
 KNOWN_ITEMS = 20  # items had, from which on a user's own past is all that counts
@@ -105,7 +110,8 @@ def _compiled(
     return fast.relevance(
         rows.astype(np.int64, copy=False), _in_order(weights), _in_order(cold_weights) if cold_weights else _NONE,
         arrays.item_vectors, interests, arrays.item_factors, vectors.factor, profile.item_rows, profile.item_weights,
-        *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates, *content_of_user, *texts,
+        _freshness(bundle, profile), *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates,
+        arrays.visit_shares, *content_of_user, *texts,
     )  # fmt: skip
 
 
@@ -145,6 +151,10 @@ def _columns(names: list[str], bundle: Bundle, profile: Profile, rows: Rows, pul
             found.append(_repeat(bundle, profile, rows))
         elif name == "rebuy":
             found.append(_rebuy(bundle, profile, rows))
+        elif name == "lately":
+            found.append(_lately(bundle, profile, rows))
+        elif name == "visit":
+            found.append(_take(bundle.arrays.visit_shares, rows))
         elif name == "content":
             found.append(content(bundle, profile, rows))
         elif pulled is not None:
@@ -193,6 +203,19 @@ def _rebuy(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
     had = np.zeros(bundle.manifest.item_count, dtype=np.float32)
     had[profile.item_rows] = bundle.arrays.repeat_rates[profile.item_rows]
     return had[rows]
+
+
+def _lately(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
+    had = np.zeros(bundle.manifest.item_count, dtype=np.float32)
+    had[profile.item_rows] = _freshness(bundle, profile)
+    return had[rows]
+
+
+def _freshness(bundle: Bundle, profile: Profile) -> Floats:
+    """Of each item had, strongest first."""
+    ages_days = np.maximum(profile.last_event_ms - profile.item_times_ms, 0) / MS_PER_DAY
+    fresh: Floats = np.exp2(-ages_days / bundle.manifest.query_half_life_days).astype(np.float32)
+    return fresh
 
 
 def _take(array: Floats, rows: Rows) -> Floats:

@@ -21,7 +21,7 @@ from trainer.encoder_model import Encoder
 from trainer.export import Checked, Feed, export_encoder, export_fold_in, golden
 from trainer.factorise import Factors, factorise, weight_matrix
 from trainer.neighbours import LinkRule, neighbours, transitions
-from trainer.repeats import repeat_rates
+from trainer.repeats import repeat_rates, visit_shares
 from trainer.sequences import Sequences
 from trainer.text_features import dense_part
 from trainer.topics import find_topics, topic_shares, topic_vectors
@@ -116,6 +116,7 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
         topic_names_bytes=names_bytes,
         topic_names_offsets=names_offsets,
         repeat_rates=repeat_rates(counted.events),
+        visit_shares=visit_shares(counted.events),
         content_ids=content_ids,
         content_weights=content_weights,
         content_vectors=dense_part(counted.described),
@@ -216,6 +217,8 @@ UNLEARNED_WEIGHTS = {
     "popularity": 1.0,
     "repeat": 2.0,
     "rebuy": 1.0,
+    "lately": 0.0,
+    "visit": 0.0,
     "content": 1.0,
 }
 

@@ -38,7 +38,7 @@ def signals_compiled() -> Signals | None:
     return Signals(
         compiled(content_profile, "i1 f1 i2 f2 f2"),
         compiled(content, f"q1 {content_arrays}"),
-        compiled(relevance, f"q1 f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
+        compiled(relevance, f"q1 f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
         compiled(pool, "f1 q1 i2 f2 f1 q q d"),
     )
 
@@ -85,11 +85,13 @@ def relevance(
     factor: Floats,
     item_rows: Numbers,
     item_weights: Floats,
+    freshness: Floats,
     transition: Floats,
     neighbour: Floats,
     popularity: Floats,
     recent_popularity: Floats,
     repeat_rates: Floats,
+    visit_shares: Floats,
     sparse: Floats,
     dense: Floats,
     ids: Numbers,
@@ -98,8 +100,9 @@ def relevance(
 ) -> Floats:
     """The weighted sum of the signals of each row (n,).
 
-    warm, cold (8,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
-    all others. interests (k, dim): times their weights; transition, neighbour (n,): pulls on these rows
+    warm, cold (10,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
+    all others. interests (k, dim): times their weights; transition, neighbour (n,): pulls on these rows;
+    freshness (m,): of the items had
     """
     scaled = _scaled(item_factors, factor, item_rows)
     repeat, had = _repeat(item_rows, item_weights, len(popularity))
@@ -124,8 +127,9 @@ def relevance(
         total += use[5] * repeat[row]
         if use[6] != 0.0:
             total += use[6] * _content(row, sparse, dense, ids, weights, vectors)
-        if had[row]:
-            total += use[7] * repeat_rates[row]
+        if had[row] >= 0:
+            total += use[7] * repeat_rates[row] + use[8] * freshness[had[row]]
+        total += use[9] * visit_shares[row]
         if known < 1.0:
             total = total * known + (np.float32(1.0) - known) * recent_popularity[row]
         found[place] = total
@@ -204,13 +208,13 @@ def _scaled(item_factors: Floats, factor: Floats, item_rows: Numbers) -> Floats:
 
 
 def _repeat(item_rows: Numbers, item_weights: Floats, count: int) -> Any:
-    """The repeat signal of all items, and which of them the user had."""
-    repeat, had = np.zeros(count, np.float32), np.zeros(count, np.bool_)
+    """The repeat signal of all items, and at which place among the items had each stands, -1 for all others."""
+    repeat, had = np.zeros(count, np.float32), np.full(count, -1, np.int32)
     heaviest = item_weights.max() if len(item_weights) else np.float32(1.0)
     for at in range(len(item_rows)):
         steep = np.float32(math.log1p(np.float32(REPEAT_STEEPNESS) * (item_weights[at] / heaviest)))
         repeat[item_rows[at]] = steep / np.float32(math.log1p(REPEAT_STEEPNESS))
-        had[item_rows[at]] = True
+        had[item_rows[at]] = at
     return repeat, had
 
 

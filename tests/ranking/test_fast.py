@@ -12,6 +12,7 @@ from interests.profile import Profile
 from ranking.fast import finds as marks
 from ranking.query import Query
 from ranking.recommend import Ranker
+from ranking.score import SIGNALS
 from ranking.slate import Source
 from tests.support.catalogue import catalogue, someone
 
@@ -33,12 +34,13 @@ def shop() -> Bundle:
     made = catalogue()
     popularity = made.arrays.popularity.copy()
     popularity[::9] = 0.0
-    names = ("interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy")
-    weights = {name: 0.2 + 0.1 * place for place, name in enumerate(names)}
+    weights = {name: 0.2 + 0.1 * place for place, name in enumerate(SIGNALS)}
     said = made.manifest.model_copy(
         update={"signal_weights": weights, "cold_weights": {"interest": 0.4, "content": 1.0}, "new_weights": {}}
     )
-    return replace(made, manifest=said, arrays=replace(made.arrays, popularity=popularity))
+    return replace(
+        made, manifest=said, arrays=replace(made.arrays, popularity=popularity, visit_shares=popularity[::-1].copy())
+    )
 
 
 def people(shop: Bundle) -> list[Profile]:

@@ -89,6 +89,16 @@ def test_what_comes_back_by_itself_counts_for_who_had_it_alone(bundle, person):
     assert np.count_nonzero(rebuy) == 2
 
 
+def test_what_was_had_lately_counts_more_than_what_was_had_long_ago(bundle, person):
+    user = person([(item(0, 1), Action.PURCHASE), (item(5, 2), Action.PURCHASE)])
+    rows = [bundle.row_of[item(0, 1)], bundle.row_of[item(5, 2)]]
+    half_life_ms = int(bundle.manifest.query_half_life_days * 86_400_000)
+    times_ms = np.where(user.item_rows == rows[0], user.last_event_ms, user.last_event_ms - half_life_ms)
+    lately = signals(bundle, replace(user, item_times_ms=times_ms), everything(bundle))[:, COLUMN["lately"]]
+    assert lately[rows] == pytest.approx([1.0, 0.5])
+    assert np.count_nonzero(lately) == 2
+
+
 def test_an_order_inside_a_basket_changes_nothing(bundle, person):
     user = person([(item(0, 0), Action.PURCHASE), (item(3, 0), Action.PURCHASE), (item(4, 4), Action.PURCHASE)])
     same = replace(user, recent_times_ms=np.full(3, user.last_event_ms))
