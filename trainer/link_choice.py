@@ -6,6 +6,7 @@ again has a signal of its own); where nothing was new, on everything.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,12 @@ from trainer.metrics import ndcg_of_scores
 from trainer.nearness import near_gram, places
 from trainer.neighbours import COLUMN_POWER, NEAR_SHRINKAGE, ROW_POWER, LinkRule
 
-ITEMS, USERS = 2_000, 500
+ITEMS, USERS = 2_000, 1_000
 SIZE = 10
 RECENT = 64  # events that a state keeps in order
-RIDGES = (50.0, 200.0, 800.0)
+RIDGES = (50.0, 200.0, 800.0, 2_000.0)
 KERNELS = ((0.05, 0.9), (1.0, 0.9))  # (lasting, decay): what was near, and plain EASE
-NEIGHBOUR_HALF_LIVES = (3.5, 7.0, 15.0, 40.0)
-HAD = (0.0, 0.5)
+ASKED = (*product((3.5, 7.0, 15.0, 40.0), (0.0, 0.5)), (7.0, 1.0))  # (half-life, had); of all that was had none counts
 NEAR = ((0.9, 1.0), (0.9, 0.0), (0.97, 1.0), (0.97, 0.0))  # (near_decay, within)
 TRANSITION_HALF_LIVES = (2.0, 3.0, 7.0, 15.0)
 
@@ -50,19 +50,19 @@ def choose_links(train: Events, relevant: Relevant, tick: Callable[[], None] = l
     rule, best = LinkRule(), {"neighbour": 0.0, "transition": 0.0}
     if not sample.users:
         return LinkChoice(rule, best)
+    queries = [sample.query(half_life, had) for half_life, had in ASKED]
     for lasting, decay in KERNELS:
         system = gram(train, sample.among, lasting, decay)
         for ridge in RIDGES:
             links = ease(system, ridge)
-            for half_life in NEIGHBOUR_HALF_LIVES:
-                for had in HAD:
-                    found = sample.ndcg(sample.query(half_life, had) @ links)
-                    if found > best["neighbour"]:
-                        best["neighbour"] = found
-                        rule = replace(
-                            rule, ridge=ridge, lasting=lasting, decay=decay,
-                            neighbour_half_life=half_life, neighbour_had=had,
-                        )  # fmt: skip
+            for (half_life, had), query in zip(ASKED, queries, strict=True):
+                found = sample.ndcg(query @ links)
+                if found > best["neighbour"]:
+                    best["neighbour"] = found
+                    rule = replace(
+                        rule, ridge=ridge, lasting=lasting, decay=decay,
+                        neighbour_half_life=half_life, neighbour_had=had,
+                    )  # fmt: skip
             tick()
     for near_decay, within in NEAR:
         links = _near_links(train, sample, near_decay, within)

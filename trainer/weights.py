@@ -39,31 +39,32 @@ class Choice:
 def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callable[[], None]) -> Choice:
     """Choose everything on these validation cases; `tick` is called once a step, see `steps`."""
     seen = profiles(cases, bundle)
+    fewer, fewer_seen = cases[:dial_users], seen[:dial_users]
     entropy_mean = float(np.mean([one.entropy for one in seen]))
-    tried: dict[str, float] = {}
-    best: tuple[float, float, list[Question]] | None = None
-    for half_life in HALF_LIVES_DAYS:
-        asked = ask(with_manifest(bundle, {"query_half_life_days": half_life}), cases, seen)
-        found = mean_ndcg(asked, fit_near_top(asked))
-        tried[f"{half_life:g}"] = found
-        if best is None or found > best[0]:
-            best = (found, half_life, asked)
+    tried: dict[float, float] = {}
+    for days in HALF_LIVES_DAYS:
+        asked = ask(with_manifest(bundle, {"query_half_life_days": days}), fewer, fewer_seen)
+        tried[days] = mean_ndcg(asked, fit_near_top(asked))
         tick()
-    assert best is not None
-    every, new = best[2], [question.of_new() for question in best[2]]
-    report: dict[str, Any] = {"users": len(cases), "ndcg@10_by_half_life": tried}
+    half_life = max(tried, key=lambda days: tried[days])
+    every = ask(with_manifest(bundle, {"query_half_life_days": half_life}), cases, seen)
+    new = [question.of_new() for question in every]
+    tick()
+    report: dict[str, Any] = {
+        "users": len(cases),
+        "ndcg@10_by_half_life": {f"{days:g}": found for days, found in tried.items()},
+    }
     allowing, report["signals"] = worthwhile(every)
     filtering, report["signals_new"] = worthwhile(new) if any(question.relevant.any() for question in new) else ({}, {})
     learned = {
         "signal_weights": allowing,
         "new_weights": filtering,
-        "query_half_life_days": best[1],
+        "query_half_life_days": half_life,
         "entropy_mean": min(max(entropy_mean, 0.0), 1.0),
     }
-    fewer, seen = cases[:dial_users], seen[:dial_users]
-    repeats, report["repeats"] = choose_repeats(with_manifest(bundle, learned), fewer, seen)
+    repeats, report["repeats"] = choose_repeats(with_manifest(bundle, learned), fewer, fewer_seen)
     tick()
-    dial = choose_dial(with_manifest(bundle, learned | {"repeats_default": repeats}), fewer, seen)
+    dial = choose_dial(with_manifest(bundle, learned | {"repeats_default": repeats}), fewer, fewer_seen)
     report["dial"] = dial.report
     tick()
     return Choice(learned | {"repeats_default": repeats} | dial.manifest, report)
@@ -71,7 +72,7 @@ def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callabl
 
 def steps() -> int:
     """How often `choose` ticks."""
-    return len(HALF_LIVES_DAYS) + 2
+    return len(HALF_LIVES_DAYS) + 3
 
 
 def ask(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> list[Question]:
