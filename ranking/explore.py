@@ -1,5 +1,7 @@
 """Room for new interests: now and then the last place goes to a topic the user never had, by chance that is told.
 
+It takes the place of the last item whose topic the slate has twice, so that no interest of the user leaves for it.
+
     chance = EXPLORED_SHARE * size, at most CHANCE_MAX                  of a slate to explore at all
     propensity = chance / topics that could be drawn                    of the item that was drawn
 
@@ -19,6 +21,7 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.slate import Source
+from ranking.topics import main_topics, mixes_of
 
 EXPLORED_SHARE = 0.01  # of all places
 CHANCE_MAX = 0.5
@@ -60,8 +63,12 @@ def explore(
 
 
 def with_explored(bundle: Bundle, chosen: Chosen, explored: Explored) -> Chosen:
-    """The same with that item in the last place, where it claims no more relevance than the one it displaced."""
-    kept = chosen.take(np.arange(len(chosen) - 1))
+    """The same with that item in the last place, where it claims no more relevance than what stands before it."""
+    topics = main_topics(mixes_of(bundle, chosen.rows))
+    _, topic, count = np.unique(topics, return_inverse=True, return_counts=True)
+    spare = np.flatnonzero(count[topic] > 1)
+    given_up = int(spare[-1]) if len(spare) else len(chosen) - 1
+    kept = chosen.take(np.delete(np.arange(len(chosen)), given_up))
     rows = np.array([explored.row], dtype=np.int64)
     sources, interests = np.array([Source.POPULAR], dtype=np.int8), np.full(1, -1)
     return kept.followed_by(Chosen([bundle.item_ids[explored.row]], rows, chosen.scores[-1:], sources, interests))

@@ -154,6 +154,7 @@ def _simulate(command: Simulate) -> None:
         first_seed=command.first_seed,
         biases=command.biases,
         burst_rounds=command.burst_rounds,
+        workers=command.processes,
     )
     simulate(inputs, command, plan, command.bundle, command.out, reporter, watch)
     print(command.out / "simulation.html")

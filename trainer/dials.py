@@ -4,10 +4,13 @@ For each strength, the slates that would be served to the validation users at th
 how much NDCG@10 of relevance alone is kept, how far apart their items are, how close they come to the users' mixes.
 The default is the largest strength at which NDCG_KEPT stays by
 
-    kept(s) = 1 - a * s - b * s^2,   a, b >= 0, least squares over all strengths
+    kept(s) = 1 - sum over p in POWERS of a_p * s^p,   a_p >= 0, least squares over all strengths, weighed by kept
 
 since the points of a few hundred users are each off by more than what is to be kept, and the best of noisy points
-flatters. ranking/dial.py turns the curve into dials that mean the same in each catalogue.
+flatters. Low powers are for catalogues where each bit of breadth costs its part, high ones for those where much is free
+and then nothing is; where little is kept is no place to be, and weighs little.
+
+ranking/dial.py turns the curve into dials that mean the same in each catalogue.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import nnls
 
 from interests.bundle import Bundle
 from interests.manifest import DialPoint
@@ -32,7 +36,10 @@ from trainer.states import Case
 
 STRENGTHS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 NDCG_KEPT = 0.99
+POWERS = (1.0, 2.0, 3.0, 5.0, 8.0)
+WEIGHT_MIN = 0.05
 SIZE = 10
+DIAL_USERS = 1_000  # at most: a hundredth of NDCG is not seen in fewer
 
 Doubles = npt.NDArray[np.float64]
 
@@ -73,16 +80,18 @@ def choose_dial(
 
 
 def kept_until(curve: Sequence[DialPoint]) -> float:
-    """The largest of the curve's strengths at which NDCG_KEPT stays by the fit above."""
-    at = np.array([point.strength for point in curve])
-    lost = np.array([1.0 - point.ndcg_kept for point in curve])
-    terms = np.stack([at, at * at], axis=1)
-    both = np.linalg.lstsq(terms, lost, rcond=None)[0]
-    if both[0] < 0 or both[1] < 0:  # one of them alone, whichever fits better
-        alone = np.maximum((terms * lost[:, None]).sum(axis=0) / np.square(terms).sum(axis=0), 0.0)
-        errors = np.square(terms * alone - lost[:, None]).sum(axis=0)
-        both = np.where(np.arange(2) == errors.argmin(), alone, 0.0)
-    return float(at[terms @ both <= 1.0 - NDCG_KEPT + 1e-9].max(initial=0.0))
+    """The largest strength, in hundredths, at which NDCG_KEPT stays by the fit above."""
+    kept = np.array([point.ndcg_kept for point in curve])
+    weights = np.clip(kept, WEIGHT_MIN, 1.0) ** 2
+    coefficients, _ = nnls(_powers([point.strength for point in curve]) * weights[:, None], (1.0 - kept) * weights)
+    at = np.arange(101) / 100.0
+    return float(at[_powers(at) @ coefficients <= 1.0 - NDCG_KEPT + 1e-9].max(initial=0.0))
+
+
+def _powers(strengths: npt.ArrayLike) -> Doubles:
+    """Each strength to each of POWERS, (n, len(POWERS))."""
+    raised: Doubles = np.asarray(strengths, dtype=np.float64)[:, None] ** np.array(POWERS)
+    return raised
 
 
 def _measure(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> tuple[float, float, float]:

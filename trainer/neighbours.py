@@ -48,16 +48,22 @@ class LinkRule:
 
 
 def neighbours(
-    events: Events, weights: sparse.csr_array, rule: LinkRule, count: int, cap: int = CAP
+    events: Events,
+    weights: sparse.csr_array,
+    rule: LinkRule,
+    count: int,
+    cap: int = CAP,
+    wanted: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Rows, Floats]:
     """Rows (n, count) and weights (n, count), strongest first, padded with -1 and 0.
 
     events: positive ones; weights (users, n): faded weights, for the items beyond the cap
+    wanted (n,): which of those beyond the cap are asked for, the others come out empty; None means all
     """
     among = capped(events, cap)
     rows, found = np.full((events.item_count, count), -1, dtype=np.int32), np.zeros((events.item_count, count), "f4")
     counts = np.bincount(events.items, minlength=events.item_count)
-    beyond = np.flatnonzero((among.column_of < 0) & (counts > 0))
+    beyond = np.flatnonzero((among.column_of < 0) & (counts > 0) & (True if wanted is None else wanted))
     if len(beyond):
         rows[beyond], found[beyond] = cosines(weights, count, beyond)
     if len(among.items):

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from interests.absorb import MS_PER_DAY
 from interests.bundle import Bundle
 from interests.bundle_arrays import BundleArrays, string_table
 from interests.manifest import Manifest
@@ -21,6 +20,7 @@ from trainer.encoder_model import Encoder
 from trainer.export import Checked, Feed, export_encoder, export_fold_in, golden
 from trainer.factorise import Factors, factorise, weight_matrix
 from trainer.neighbours import LinkRule, neighbours, transitions
+from trainer.popularity import log_share, recent_counts
 from trainer.repeats import repeat_rates, visit_shares
 from trainer.sequences import Sequences
 from trainer.text_features import dense_part
@@ -30,7 +30,6 @@ LINKS_MAX, LINKS_MIN = 256, 32  # neighbours and transitions of an item
 LINKS_ALL_MAX = 6_000_000  # of all items together: 48 MB each for rows and weights of both kinds
 FOLD_IN_MAX = 256
 HISTORY_MAX = 64  # as many recent interactions as a state keeps
-RECENT_HALF_LIFE_DAYS = 14.0
 SWEEPS = 6
 TICKS = SWEEPS + 2
 GOLDEN_CASES, PARITY_USERS = 3, 16
@@ -121,18 +120,6 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
         content_weights=content_weights,
         content_vectors=dense_part(counted.described),
     )
-
-
-def recent_counts(events: Events, half_life_days: float = RECENT_HALF_LIFE_DAYS) -> npt.NDArray[np.float64]:
-    """Interactions of each item (n,), faded by their age at the cut-off."""
-    faded = 2.0 ** (-(events.cutoff_ms - events.times_ms) / MS_PER_DAY / half_life_days)
-    return np.bincount(events.items, weights=faded, minlength=events.item_count).astype(np.float64)
-
-
-def log_share(counts: npt.NDArray[np.float64]) -> Floats:
-    """Counts on a log scale, the largest 1."""
-    scaled = np.log1p(counts)
-    return (scaled / max(float(scaled.max(initial=0.0)), 1e-12)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -7,28 +7,24 @@ row runs the same people with the same luck. Seeds below REPORT_SEED are there t
 to report.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from interests import bundle as bundles
-from interests.bundle import Bundle
 from interests.errors import SettingsRejected
 from trainer.inputs import Inputs
 from trainer.progress import Reporter
 from trainer.settings import HistorySettings
-from trainer.simulate_burst import burst, one_like
-from trainer.simulate_figures import Measures, measure_trace
-from trainer.simulate_loop import ROWS, Row, World, run
+from trainer.simulate_figures import Measures
+from trainer.simulate_loop import ROWS, Row
 from trainer.simulate_people import fit_tastes
-from trainer.simulate_report import UNBIASED, Figure, figures_of, lines, write
-from trainer.simulate_world import build, first_halves, first_mixes
+from trainer.simulate_report import UNBIASED, Figure, burst_figures, figures_of, lines, write
+from trainer.simulate_workers import Job, Players, Stage, players
+from trainer.simulate_world import first_halves
 from trainer.timing import Stopwatch
 
 REPORT_SEED = 5
-BURST_USERS = 100
+BURST_USERS = 50
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,7 @@ class Plan:
     """How much is simulated.
 
     biases: with a bias for the first places, without, or both; burst_rounds: 0 leaves bursts out
+    workers: how many loops run at the same time
     """
 
     users: int
@@ -45,6 +42,21 @@ class Plan:
     biases: tuple[bool, ...]
     burst_rounds: int
     rows: tuple[Row, ...] = ROWS
+    workers: int = 1
+
+    def jobs(self, biased: bool) -> list[Job]:
+        """All loops with one kind of people, a seed after the other."""
+        return [
+            Job(row, self.users, self.rounds, biased, self.first_seed + number)
+            for number in range(self.seeds)
+            for row in self.rows
+        ]
+
+    def burst_jobs(self) -> list[Job]:
+        """All bursts."""
+        return [
+            job._replace(users=min(self.users, BURST_USERS), rounds=self.burst_rounds) for job in self.jobs(biased=True)
+        ]
 
 
 def simulate(
@@ -59,29 +71,16 @@ def simulate(
     """Run everything and write simulation.csv, .json and .html into `out`. known: a bundle learned from first halves,
     where there is one already."""
     first = first_halves(inputs.events)
-    bundle = bundles.load(known) if known else _learn(replace(inputs, events=first), settings, out, reporter, watch)
-    if list(bundle.item_ids) != list(inputs.catalogue.item_ids):
+    path = bundles.resolve(known) if known else _learn(replace(inputs, events=first), settings, out, reporter, watch)
+    if list(bundles.load(path).item_ids) != list(inputs.catalogue.item_ids):
         raise SettingsRejected(f"--bundle: {known} is of another catalogue; give one that an earlier simulation made")
     with watch.lap("tastes"):
         tastes = fit_tastes(inputs.events, settings.seed)
-    found: dict[str, list[Measures]] = {}
-    seeds = range(plan.first_seed, plan.first_seed + plan.seeds)
-    loops = len(plan.rows) * len(plan.biases) * plan.seeds
-    with watch.lap("loops"), reporter.task("loops", loops * plan.rounds) as tick:
-        for seed in seeds:
-            world = build(bundle, first, tastes, plan.users, seed)
-            mixes = first_mixes(bundle, first, world.users)
-            for biased in plan.biases:
-                for row in plan.rows:
-                    trace = run(world, row, plan.rounds, biased, seed, tick)
-                    name = row.name + ("" if biased else UNBIASED)
-                    found.setdefault(name, []).append(measure_trace(trace, mixes, world.tastes, bundle))
-    figures = figures_of(found, settings.seed)
-    if plan.burst_rounds:
-        with watch.lap("bursts"), reporter.task("bursts", len(plan.rows) * plan.seeds) as tick:
-            figures += _bursts(
-                plan, [build(bundle, first, tastes, min(plan.users, BURST_USERS), s) for s in seeds], tick
-            )
+    with players(Stage(path, first, tastes), plan.workers) as them:
+        found = _loops(them, plan, reporter, watch)
+        figures = figures_of(found, settings.seed)
+        if plan.burst_rounds:
+            figures += _bursts(them, plan, reporter, watch)
     out.mkdir(parents=True, exist_ok=True)
     write(out, figures, found, plan.first_seed, plan.users)
     for line in lines(figures, found):
@@ -89,28 +88,29 @@ def simulate(
     return figures
 
 
-def _learn(inputs: Inputs, settings: HistorySettings, out: Path, reporter: Reporter, watch: Stopwatch) -> Bundle:
+def _learn(inputs: Inputs, settings: HistorySettings, out: Path, reporter: Reporter, watch: Stopwatch) -> Path:
     from trainer.fit import fit
 
-    return bundles.load(fit(inputs, settings, out / "bundles", reporter, watch))
+    return fit(inputs, settings, out / "bundles", reporter, watch)
 
 
-def _bursts(plan: Plan, worlds: Sequence[World], tick: Callable[[], None]) -> list[Figure]:
+def _loops(them: Players, plan: Plan, reporter: Reporter, watch: Stopwatch) -> dict[str, list[Measures]]:
+    """By row, the measures of each seed."""
+    found: dict[str, list[Measures]] = {}
+    with watch.lap("loops"), reporter.task("loops", len(plan.rows) * plan.seeds * len(plan.biases)) as tick:
+        for biased in plan.biases:
+            jobs = plan.jobs(biased)
+            for job, measures in zip(jobs, them.loops(jobs, tick), strict=True):
+                found.setdefault(job.row.name + ("" if biased else UNBIASED), []).append(measures)
+    return found
+
+
+def _bursts(them: Players, plan: Plan, reporter: Reporter, watch: Stopwatch) -> list[Figure]:
+    jobs = plan.burst_jobs()
+    with watch.lap("bursts"), reporter.task("bursts", len(jobs)) as tick:
+        seen = them.bursts(jobs, tick)
     figures = []
-    mixes = [first_mixes(world.bundle, world.events, world.users) for world in worlds]
     for row in plan.rows:
-        found = []
-        for number, world in enumerate(worlds):
-            found.append(burst(world, mixes[number], row, plan.burst_rounds, plan.first_seed + number))
-            tick()
-        rounds, added = [one.back for one in found], [one.added for one in found]
-        metric = "burst: KL added to slates, mean of the first rounds"
-        figures.append(Figure(row.name, metric, float(np.mean(added)), min(added), max(added)))
-        metric = f"burst: rounds until back ({plan.burst_rounds + 1} is never)"
-        figures.append(Figure(row.name, metric, float(np.median(rounds)), float(min(rounds)), float(max(rounds))))
-        like = one_like(worlds[0], mixes[0], row)
-        metric = "one like: share of its topic in the slate before"
-        figures.append(Figure(row.name, metric, like.before, like.before, like.before))
-        metric = "one like: share of its topic in the slate after (high: most of anybody's)"
-        figures.append(Figure(row.name, metric, like.after, like.after, like.most))
+        mine = [one for job, one in zip(jobs, seen, strict=True) if job.row.name == row.name]
+        figures += burst_figures(row.name, plan.burst_rounds, [one for one, _ in mine], [one for _, one in mine])
     return figures

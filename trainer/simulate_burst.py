@@ -8,6 +8,7 @@ like   one like of one item of such a topic: which share of the next slate has t
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from interests.absorb import absorb
 from interests.events import Action, Interaction, LogEntry
 from interests.state import InterestState
 from trainer.simulate_figures import divergence, topic_table
-from trainer.simulate_loop import Row, World, run, slates
+from trainer.simulate_loop import Row, World, live, slates
 from trainer.states import PARTITION
 
 BURST_EVENTS = 30
@@ -50,22 +51,12 @@ class Burst:
 
 
 def burst(world: World, first: Doubles, row: Row, rounds: int, seed: int) -> Burst:
-    """Live with and without a burst, the latter until slates are back, but ADDED_ROUNDS at least."""
+    """Live with and without a burst until slates are back, but ADDED_ROUNDS at least."""
     table = topic_table(world.bundle)
 
     def distance(shown: Rows) -> float:
         mixes = table[shown].sum(axis=1)
         return float(divergence(first, mixes / np.maximum(mixes.sum(axis=1, keepdims=True), 1e-12)).mean())
-
-    calm = [distance(shown) for shown in run(world, row, rounds, True, seed).shown]
-    after: list[float] = []
-
-    def is_back(distances: list[float]) -> bool:
-        return distances[-1] <= (1.0 + BACK_WITHIN) * calm[len(distances) - 1]
-
-    def enough(shown: Rows) -> bool:
-        after.append(distance(shown))
-        return len(after) >= ADDED_ROUNDS and any(is_back(after[:number]) for number in range(1, len(after) + 1))
 
     foreign = foreign_topics(world, first).tolist()
     wanted = dict(zip((state.user_id for state in _states(world)), foreign, strict=True))
@@ -74,10 +65,17 @@ def burst(world: World, first: Doubles, row: Row, rounds: int, seed: int) -> Bur
     def happen(state: InterestState) -> InterestState:
         return after_events(world, state, items[wanted[state.user_id]], world.act, world.value)
 
-    run(world, row, rounds, True, seed, first=happen, until=enough)
-    backs = [number for number in range(1, len(after) + 1) if is_back(after[:number])]
-    added = np.mean(np.array(after[:ADDED_ROUNDS]) - np.array(calm[: len(after[:ADDED_ROUNDS])]))
-    return Burst(min(backs, default=rounds + 1), float(added))
+    calm_life, life = live(world, row, True, seed), live(world, row, True, seed, happen)
+    added: list[float] = []
+    back = rounds + 1
+    for number, (calm, after) in enumerate(islice(zip(calm_life, life, strict=True), rounds), start=1):
+        without, with_it = distance(calm.shown), distance(after.shown)
+        added.append(with_it - without)
+        if with_it <= (1.0 + BACK_WITHIN) * without:
+            back = min(back, number)
+        if back <= number and number >= ADDED_ROUNDS:
+            break
+    return Burst(back, float(np.mean(added[:ADDED_ROUNDS])))
 
 
 def one_like(world: World, first: Doubles, row: Row) -> Like:

@@ -3,7 +3,10 @@
 kl            KL(first mix || all shown so far) in nats, smoothed by 1%: drift from the interests they came with
 slate_kl      the same of the round's slate alone
 entropy       of the round's slate over the topics, over its maximum
-utility       mean true preference of what was chosen, in deviations of the person's own preferences
+utility       mean true preference of what was chosen, in deviations of the person's own preferences: by all they did
+              in their whole history, whatever the loop has made of them since
+felt_utility  the same by what the loop has made of them. Who was narrowed comes to like what is narrow, so a loop that
+              narrows flatters itself here (Carroll et al., "Estimating and penalizing induced preference shifts", 2022)
 new_interests topics under NEW_SHARE of the first mix that they have chosen from so far
 churn_risk    proxy: share of people none of whose choices is among the tenth of all items they liked best at first
 coverage      share of the catalogue shown to anybody so far
@@ -21,7 +24,7 @@ from trainer.simulate_loop import Trace
 from trainer.simulate_people import Tastes
 
 NEW_SHARE = 0.01
-BY_PERSON = ("kl", "slate_kl", "entropy", "utility", "new_interests", "churn_risk")
+BY_PERSON = ("kl", "slate_kl", "entropy", "utility", "felt_utility", "new_interests", "churn_risk")
 BY_ROUND = ("coverage", "gini")
 METRICS = BY_PERSON + BY_ROUND
 
@@ -57,9 +60,10 @@ def measure_trace(trace: Trace, first: Doubles, tastes: Tastes, bundle: Bundle) 
             "kl": divergence(first, _normal(np.cumsum(slate, axis=0))),
             "slate_kl": divergence(first, own),
             "entropy": np.asarray(-(own * np.log(np.where(own > 0, own, 1.0))).sum(axis=-1) / np.log(max(topics, 2))),
-            "utility": np.asarray(np.where(trace.chosen >= 0, trace.liking, 0.0).astype(np.float64).mean(axis=-1)),
+            "utility": _mean_of(trace, trace.true),
+            "felt_utility": _mean_of(trace, trace.felt),
             "new_interests": np.asarray((chosen & (first < NEW_SHARE)).sum(axis=-1), dtype=np.float64),
-            "churn_risk": np.asarray((trace.liking < tastes.best[:, None]).all(axis=-1), dtype=np.float64),
+            "churn_risk": np.asarray((trace.true < tastes.best[:, None]).all(axis=-1), dtype=np.float64),
             "coverage": np.array(coverage),
             "gini": np.array(gini),
         }
@@ -81,6 +85,12 @@ def divergence(first: Doubles, shown: Doubles) -> Doubles:
     smoothed = (1 - SMOOTHING) * shown + SMOOTHING * first
     found: Doubles = np.asarray((first * np.log(held / np.where(first > 0, smoothed, 1.0))).sum(axis=-1))
     return found
+
+
+def _mean_of(trace: Trace, preferences: npt.NDArray[np.float32]) -> Doubles:
+    """The mean (r, u) over what was chosen; nothing, where a slate had too little to choose from, is worth nothing."""
+    mean: Doubles = np.where(trace.chosen >= 0, preferences, 0.0).astype(np.float64).mean(axis=-1)
+    return mean
 
 
 def _normal(mixes: Doubles) -> Doubles:

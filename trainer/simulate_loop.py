@@ -3,10 +3,13 @@
 It runs what serves: states move by `absorb`, the encoder reads them, `Ranker.choose` makes the slates, and impressions
 enter as events like any other. Every REFIT_ROUNDS rounds the parts that counting finds (neighbours, transitions,
 popularity) are counted anew with all that was chosen; encoder, factors and item vectors stay, as between two trainings.
+In a large catalogue the neighbours of the most popular items and of what was chosen are, and others keep theirs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count, islice
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +26,13 @@ from ranking.recommend import Ranker
 from trainer.data import Events
 from trainer.factorise import weight_matrix
 from trainer.neighbours import LinkRule, neighbours, transitions
-from trainer.parts import log_share, recent_counts
+from trainer.popularity import log_share, recent_counts
 from trainer.simulate_people import People, Tastes
 from trainer.states import PARTITION
 
 SIZE = 10
 REFIT_ROUNDS = 5
+REFIT_CAP = 2_000  # items whose neighbours are solved for; a training takes more, at twenty times the work
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -73,57 +77,65 @@ class World:
 class Trace:
     """What happened; r rounds, u people.
 
-    shown (r, u, SIZE): rows, -1 where a slate had fewer; chosen (r, u, CHOICES): rows; liking (r, u, CHOICES): of those
+    shown (r, u, SIZE): rows, -1 where a slate had fewer; chosen (r, u, CHOICES): rows
+    true, felt (r, u, CHOICES): preferences for what was chosen, as fitted and as they were by then
     """
 
     shown: Rows
     chosen: Rows
-    liking: Floats
+    true: Floats
+    felt: Floats
+
+
+class Round(NamedTuple):
+    """One round of a trace, without its first axis."""
+
+    shown: Rows
+    chosen: Rows
+    true: Floats
+    felt: Floats
 
 
 def run(
+    world: World, row: Row, rounds: int, position_bias: bool, seed: int, tick: Callable[[], None] = lambda: None
+) -> Trace:
+    """Let everybody live through so many rounds. The same seed gives the same people the same luck with every row."""
+    lived = []
+    for one in islice(live(world, row, position_bias, seed), rounds):
+        lived.append(one)
+        tick()
+    return Trace(*(np.stack(column) for column in zip(*lived, strict=True)))
+
+
+def live(
     world: World,
     row: Row,
-    rounds: int,
     position_bias: bool,
     seed: int,
-    tick: Callable[[], None] = lambda: None,
-    first: Callable[[InterestState], InterestState] | None = None,
-    until: Callable[[Rows], bool] | None = None,
-) -> Trace:
-    """Let everybody live through `rounds` rounds. The same seed gives the same people the same luck with every row.
-
-    first: something that happens to each before the first round; until: given the last slates, whether to stop early
-    """
+    first: Callable[[InterestState], InterestState] = lambda state: state,
+) -> Iterator[Round]:
+    """Round after round, without an end. first: something that happens to each before the first."""
     people = People(world.tastes, position_bias, np.random.default_rng([seed, 1]))
-    states = [world.states[user] for user in world.users.tolist()]
-    if first:
-        states = [first(state) for state in states]
+    states = [first(world.states[user]) for user in world.users.tolist()]
     start_ms = [state.last_event_ms for state in states]
     ids, bundle = world.bundle.item_ids, world.bundle
     encoder, ranker = Encoder(bundle), _ranker(bundle, row)
-    shown_all: list[Rows] = []
     chosen_all: list[Rows] = []
-    liking_all: list[Floats] = []
-    for number in range(rounds):
+    for number in count():
         if number and number % REFIT_ROUNDS == 0:
             bundle = recount(world, np.stack(chosen_all))
             ranker = _ranker(bundle, row)
         shown = _slates(states, bundle, encoder, ranker, row.dial)
-        liking = people.liking(shown)
-        places = people.choose(liking)
+        felt = people.felt(shown)
+        places = people.choose(felt)
         chosen = np.take_along_axis(shown, places, axis=1)
+        lived = Round(shown, chosen, people.true(chosen), np.take_along_axis(felt, places, axis=1))
         people.drift(chosen)
         for place, state in enumerate(states):
             now_ms = start_ms[place] + int((number + 1) * MS_PER_DAY)
             states[place] = absorb(state, _entries(state, ids, shown[place], chosen[place], now_ms, world))
-        shown_all.append(shown)
         chosen_all.append(chosen)
-        liking_all.append(np.take_along_axis(liking, places, axis=1))
-        tick()
-        if until and until(shown):
-            break
-    return Trace(np.stack(shown_all), np.stack(chosen_all), np.stack(liking_all))
+        yield lived
 
 
 def slates(world: World, row: Row, states: Sequence[InterestState]) -> Rows:
@@ -135,15 +147,18 @@ def recount(world: World, chosen: Rows) -> Bundle:
     """The world's bundle with its counted parts as they are after these choices (r, u, CHOICES)."""
     events = _with_choices(world, chosen)
     weights, arrays = weight_matrix(events), world.bundle.arrays
-    beside = neighbours(events, weights, LinkRule(), arrays.neighbour_rows.shape[1])
+    moved = np.zeros(events.item_count, dtype=np.bool_)
+    moved[chosen[chosen >= 0]] = True
+    beside = neighbours(events, weights, LinkRule(), arrays.neighbour_rows.shape[1], REFIT_CAP, moved)
+    anew = np.any(beside[0] >= 0, axis=1, keepdims=True)
     after = transitions(events, LinkRule(), arrays.transition_rows.shape[1])
     counts = np.bincount(events.items, minlength=events.item_count).astype(np.float64)
     return replace(
         world.bundle,
         arrays=replace(
             arrays,
-            neighbour_rows=beside[0],
-            neighbour_weights=beside[1],
+            neighbour_rows=np.where(anew, beside[0], arrays.neighbour_rows),
+            neighbour_weights=np.where(anew, beside[1], arrays.neighbour_weights),
             transition_rows=after[0],
             transition_weights=after[1],
             popularity=log_share(counts),

@@ -9,7 +9,14 @@ from trainer.page_style import STYLE
 
 PLOTS = {
     "kl": ("Drift", "KL of the mix people came with to all they were shown so far. Lower holds their interests."),
-    "utility": ("Utility", "How much people truly like what they choose, in deviations of their own preferences."),
+    "utility": (
+        "Utility",
+        "How much people truly like what they choose: by all they ever did, in deviations of their own preferences.",
+    ),
+    "felt_utility": (
+        "Felt utility",
+        "The same by what the loop has made of them: who was narrowed comes to like what is narrow.",
+    ),
     "coverage": ("Coverage", "Share of the catalogue that anybody was shown so far."),
     "entropy": ("Breadth", "Entropy of each slate over topics, 1 is all topics alike."),
     "new_interests": ("New interests", "Topics people never cared for and have chosen from so far."),

@@ -1,6 +1,8 @@
 """People to simulate: what they truly like, what they choose out of a slate, and how that changes them.
 
     preference z_ui = (p_u . q_i - mean_u) / deviation_u        p, q: factors fitted to the whole history
+    true        by p_u as fitted: what a person is by all they ever did, which no slate of ours has touched
+    felt        by p_u as it has drifted: what they choose by
     choice      the CHOICES places of the largest  z / TEMPERATURE - bias * log(place) / 2 + Gumbel noise
     drift       p_u <- (1 - DRIFT) * p_u + DRIFT * |p_u at first| * q_i / |q_i|     for each item chosen
 
@@ -39,6 +41,13 @@ class Tastes:
     deviation: Floats
     best: Floats
 
+    def preference(self, users: Floats, rows: Rows) -> Floats:
+        """How these people, as they are by now (u, d), like the items (u, k) each is given; -1 is liked by nobody."""
+        liking = np.einsum("ud,ukd->uk", users, self.items[rows])
+        z = (liking - self.mean[:, None]) / self.deviation[:, None]
+        scaled: Floats = np.where(rows >= 0, z, -np.inf).astype(np.float32)
+        return scaled
+
     def of(self, users: Rows) -> "Tastes":
         """These people alone."""
         mine = (self.mean[users], self.deviation[users], self.best[users])
@@ -69,15 +78,16 @@ class People:
         self._bias = 0.5 if position_bias else 0.0
         self._rng = rng
 
-    def liking(self, shown: Rows) -> Floats:
-        """True preferences (u, k) for the items shown (u, k) to each; -1, an empty place, is liked by nobody."""
-        liking = np.einsum("ud,ukd->uk", self._users, self._tastes.items[shown])
-        z = (liking - self._tastes.mean[:, None]) / self._tastes.deviation[:, None]
-        scaled: Floats = np.where(shown >= 0, z, -np.inf).astype(np.float32)
-        return scaled
+    def felt(self, rows: Rows) -> Floats:
+        """Preferences (u, k) for the items given to each (u, k), as they are by now; -1, an empty place: -inf."""
+        return self._tastes.preference(self._users, rows)
+
+    def true(self, rows: Rows) -> Floats:
+        """The same as they were before anything was shown."""
+        return self._tastes.preference(self._tastes.users, rows)
 
     def choose(self, liking: Floats) -> Rows:
-        """Places (u, CHOICES) that each chooses, by how each likes what stands there (u, k)."""
+        """Places (u, CHOICES) that each chooses, by what each feels for what stands there (u, k)."""
         places = np.log(np.arange(1, liking.shape[1] + 1))
         wanted = liking / TEMPERATURE - self._bias * places + self._rng.gumbel(size=liking.shape)
         return np.argpartition(-wanted, CHOICES, axis=1)[:, :CHOICES]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from trainer.simulate_burst import Burst, Like
 from trainer.simulate_figures import BY_PERSON, BY_ROUND, METRICS, Measures
 from trainer.simulate_loop import ROWS
 from trainer.simulate_page import page
@@ -47,13 +48,31 @@ def figures_of(found: Found, seed: int) -> list[Figure]:
             for number in sorted({1, rounds}):
                 values = _values(runs, metric, number - 1)
                 figures.append(_interval(name, f"{metric}, round {number}", values, metric in BY_PERSON, rng))
-        means = np.concatenate([one.of["utility"].mean(axis=0) for one in runs])
-        figures.append(_interval(name, "utility, mean of rounds", means, True, rng))
+        for metric in ("utility", "felt_utility"):
+            means = np.concatenate([one.of[metric].mean(axis=0) for one in runs])
+            figures.append(_interval(name, f"{metric}, mean of rounds", means, True, rng))
         figures.append(_ratio(name, "kl over relevance only", runs, plain, "kl", rounds - 1, rng))
         for number in sorted({1, rounds}):
             metric = f"utility, round {number}, over relevance only"
             figures.append(_ratio(name, metric, runs, plain, "utility", number - 1, rng))
     return figures
+
+
+def burst_figures(row: str, rounds: int, bursts: Sequence[Burst], likes: Sequence[Like]) -> list[Figure]:
+    """What bursts, waited for so many rounds, and likes did, with the range over seeds."""
+    backs, added = [float(one.back) for one in bursts], [one.added for one in bursts]
+    before, after, most = zip(*((one.before, one.after, one.most) for one in likes), strict=True)
+
+    def figure(metric: str, value: float, over: Sequence[float]) -> Figure:
+        return Figure(row, metric, value, min(over), max(over))
+
+    return [
+        figure("burst: KL added to slates, mean of the first rounds", float(np.mean(added)), added),
+        figure(f"burst: rounds until back ({rounds + 1} is never)", float(np.median(backs)), backs),
+        figure("one like: share of its topic in the slate before", float(np.mean(before)), before),
+        figure("one like: share of its topic in the slate after", float(np.mean(after)), after),
+        figure("one like: share of its topic in the slate after, most of anybody's", max(most), most),
+    ]
 
 
 def _reference(name: str, found: Found) -> str:
@@ -99,6 +118,7 @@ def lines(figures: Sequence[Figure], found: Found) -> list[str]:
         ("utility 1", "utility, round 1"),
         ("utility 1 / none", "utility, round 1, over relevance only"),
         (f"utility {rounds}", f"utility, round {rounds}"),
+        (f"felt {rounds}", f"felt_utility, round {rounds}"),
         (f"coverage {rounds}", f"coverage, round {rounds}"),
     )
     value = {(figure.row, figure.metric): figure for figure in figures}

@@ -1,11 +1,14 @@
 """What `plural-train simulate` can be told."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from trainer.settings import HistorySettings
+
+WORKERS_MAX = 8  # unless asked for more: each holds the history
 
 
 class Simulate(HistorySettings):
@@ -23,6 +26,13 @@ class Simulate(HistorySettings):
     burst_rounds: int = Field(
         100, ge=0, le=1_000, description="how long to wait until slates are back after a burst; 0 leaves bursts out"
     )
+
+    workers: int = Field(0, ge=0, le=256, description="loops at the same time; 0: one a processor, at most 8")
+
+    @property
+    def processes(self) -> int:
+        """As many as were asked for, or as this machine has processors for."""
+        return self.workers or min(os.cpu_count() or 1, WORKERS_MAX)
 
     @property
     def biases(self) -> tuple[bool, ...]:

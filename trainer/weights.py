@@ -17,7 +17,7 @@ from ranking.query import Query
 from ranking.recommend import CANDIDATES_MIN, Ranker
 from ranking.retrieve import Retriever
 from ranking.score import signals
-from trainer.dials import choose_dial
+from trainer.dials import DIAL_USERS, choose_dial
 from trainer.fusion import Question, fit_near_top, mean_ndcg, worthwhile
 from trainer.metrics import ndcg
 from trainer.parts import with_manifest
@@ -64,7 +64,9 @@ def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callabl
     }
     repeats, report["repeats"] = choose_repeats(with_manifest(bundle, learned), fewer, fewer_seen)
     tick()
-    dial = choose_dial(with_manifest(bundle, learned | {"repeats_default": repeats}), fewer, fewer_seen)
+    dial = choose_dial(
+        with_manifest(bundle, learned | {"repeats_default": repeats}), cases[:DIAL_USERS], seen[:DIAL_USERS]
+    )
     report["dial"] = dial.report
     tick()
     return Choice(learned | {"repeats_default": repeats} | dial.manifest, report)

@@ -2,38 +2,37 @@
 
 The set is chosen greedily, each pick adding most to
 
-    (1 - d) * sum of 1 / log2(rank + 2)                                   rank: by relevance, from 0
+    (1 - d) * sum of r_i                                                  r: relevance moved to [0, 1]
     + d * protection * n * sum over topics t of mix_t * log(held_t)
-    + d * NOVELTY * sum of log residual
+    + d * protection * NOVELTY * sum of log residual
 
     held_t = (PRIOR + SMOOTHING * n) * mix_t + shown_t + the set's places on t,     n = PRIOR + sum of shown + size
 
 The middle is, up to what the picks cannot change, -n * KL(mix || all that was shown, this slate continuing it): a
 topic's next place is worth mix_t / held share of t, so one that earlier slates starved raises its own price round by
 round, and a slate without a past owes nothing and stays near relevance. PRIOR places are taken as shown in the mix
-already. Rank instead of relevance makes the dial mean the same with every scorer: what a place of the list is worth
-to DCG. The residual (ranking/diversify/residual.py) is what earlier picks cannot express of a vector: that term costs
-a near-duplicate much and everything else little. Each gain only falls as the set grows (monotone, submodular), so
-greedy is within 1 - 1/e of the best. At last the set is sorted by relevance: the set keeps the breadth, the order
-keeps the relevance.
+already. The residual (ranking/diversify/residual.py) is what earlier picks cannot express of a vector: that term costs
+a near-duplicate much and everything else little. It is small for a slate by itself, where it would cost relevance, and
+grows with the protection of who is shown slate after slate: what lasts is what a loop did not narrow inside topics
+either. Each gain only falls as the set grows (monotone, submodular), so greedy is within 1 - 1/e of the best. At last
+the set is sorted by relevance: the set keeps the breadth, the order keeps the relevance.
 
 Calibration: Steck, "Calibrated recommendations", RecSys 2018. Greedy bound: Nemhauser, Wolsey, Fisher, 1978.
 """
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from ranking.diversify.inputs import Floats, Ordered, ordered
+from ranking.diversify.inputs import Floats, Ordered, ordered, unit_scale
 from ranking.diversify.kernels import kernels
 from ranking.diversify.residual import EPSILON, Residual, squared_lengths
 from ranking.target import Target
 from ranking.topics import SMOOTHING, Mixes
 
 PRIOR = 10.0
-NOVELTY = 0.05  # of a first place, at a strength of 1: a duplicate loses 0.58, half a duplicate 0.035
+NOVELTY = 0.1  # of the span of relevance, at a strength of 1: a duplicate loses 1.2, half a duplicate 0.07
 WORTH_MIN = 1e-6  # of relevance at a dial of 1: equals still come by relevance
 HELD_MIN = 1e-9
 
@@ -54,26 +53,19 @@ def calibrated(
 def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: bool = True) -> Places:
     """Places of the set among ordered candidates, in the order of the picks, compiled where that is possible."""
     count, fast = candidates.size, kernels() if compiled else None
-    worth = max(1.0 - diversity, WORTH_MIN) * _discounts(len(candidates.places))
+    worth = max(1.0 - diversity, WORTH_MIN) * unit_scale(candidates.relevance).astype(np.float64)
     mix = np.maximum(target.mix, 0.0).astype(np.float64)
     shown = np.maximum(target.shown, 0.0).astype(np.float64)
     places = PRIOR + float(shown.sum()) + count
     held = np.maximum((PRIOR + SMOOTHING * places) * mix + shown, HELD_MIN)
     price = (diversity * target.protection * places) * mix
-    novelty = diversity * NOVELTY
+    novelty = diversity * target.protection * NOVELTY
     topics, shares = candidates.mixes
     if fast is None:
         return _by_numpy(worth, topics, shares, price, held, candidates.vectors, novelty, count)
     residual = squared_lengths(candidates.vectors)
     residual[residual <= EPSILON] = 1.0  # an empty vector duplicates nothing
     return fast.calibrated(worth, topics, shares, price, held, candidates.vectors, residual, novelty, count)
-
-
-@lru_cache(maxsize=64)
-def _discounts(count: int) -> Doubles:
-    """What each place of a list is worth to DCG (count,)."""
-    discounts: Doubles = 1.0 / np.log2(np.arange(count) + 2.0)
-    return discounts
 
 
 def _by_numpy(

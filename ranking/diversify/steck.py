@@ -3,7 +3,8 @@
     (1 - diversity) * sum of r_i  -  diversity * KL(mix || the slate's mix, smoothed)
 
 r: relevance moved to [0, 1]; the slate's mix is of what was picked so far, and is not sorted afterwards. With
-`with_memory` the mix is of what was shown before and the slate together. A reference to measure against.
+`with_memory` the slate is held to what earlier slates owe: the mix that would bring all that was shown, this slate
+included, nearest to the target (Target.owed). References to measure against.
 Steck, "Calibrated recommendations", RecSys 2018.
 """
 
@@ -17,24 +18,24 @@ from ranking.topics import SMOOTHING, Mixes
 
 def steck(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: int, diversity: float) -> list[int]:
     """Greedy by relevance less the slate's distance, in the order of the picks. O(size * n * T)."""
-    return _greedy(ordered(relevance, vectors, mixes, target, size, diversity), target.mix, None, diversity)
+    return _greedy(ordered(relevance, vectors, mixes, target, size, diversity), target.mix, diversity)
 
 
 def with_memory(
     relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: int, diversity: float
 ) -> list[int]:
-    """The same, the distance being that of all that was shown, this slate included."""
-    return _greedy(ordered(relevance, vectors, mixes, target, size, diversity), target.mix, target.shown, diversity)
+    """The same, the mix being what earlier slates owe."""
+    return _greedy(ordered(relevance, vectors, mixes, target, size, diversity), target.owed(size), diversity)
 
 
-def _greedy(candidates: Ordered, mix: Floats, shown: Floats | None, diversity: float) -> list[int]:
+def _greedy(candidates: Ordered, mix: Floats, diversity: float) -> list[int]:
     count = candidates.size
     if diversity == 0.0 or count == 0:
         return candidates.original(range(count))
     worth = (1.0 - diversity) * unit_scale(candidates.relevance).astype(np.float64)
     wanted = np.maximum(mix, 0.0).astype(np.float64)
     adds = _dense(candidates.mixes, len(wanted))
-    held = np.zeros(len(wanted)) if shown is None else np.maximum(shown, 0.0).astype(np.float64)
+    held = np.zeros(len(wanted))
     taken = np.zeros(len(worth), dtype=np.bool_)
     picks: list[int] = []
     for _ in range(count):

@@ -183,7 +183,7 @@ def test_a_wider_dial_brings_all_that_was_shown_no_further_from_the_target(seed)
     objectives = []
     for dial in (0.0, 0.3, 1.0):
         picks = calibrated(relevance, vectors, mixes, target, 10, dial)
-        objectives.append(closeness(mixes, target, picks, 10) + spanned(vectors, picks))
+        objectives.append(target.protection * (closeness(mixes, target, picks, 10) + spanned(vectors, picks)))
     assert objectives[2] >= objectives[0] - 1e-6
     assert objectives[2] >= objectives[1] * (1 + 1e-9) - 0.05 * abs(objectives[0])
 
@@ -193,13 +193,13 @@ def test_each_calibrated_pick_is_the_best_next_one_by_the_formula_written_out(se
     relevance, vectors, mixes, target = case(seed, n=25, dim=40)
     vectors[1] = unit(np.random.default_rng(seed + 1).normal(size=(1, 40)))
     size, dial = 6, 0.4
-    rank = np.empty(25)
-    rank[np.argsort(-relevance, kind="stable")] = np.arange(25)
+    span = relevance.max() - relevance.min()
+    scaled = ((relevance - relevance.min()) / span).astype(np.float64) if span > 0 else np.zeros(25)
 
     def worth(chosen):
-        relevant = (1 - dial) * sum(1 / np.log2(rank[place] + 2) for place in chosen)
+        relevant = (1 - dial) * sum(scaled[place] for place in chosen)
         near = dial * target.protection * closeness(mixes, target, chosen, size)
-        return relevant + near + dial * spanned(vectors, chosen)
+        return relevant + near + dial * target.protection * spanned(vectors, chosen)
 
     best: list[int] = []
     for _ in range(size):
@@ -231,8 +231,8 @@ def test_a_topic_that_was_starved_comes_before_one_that_was_shown_enough():
 
 
 def test_protection_makes_the_same_dial_hold_the_target_closer():
-    relevance, vectors = np.array([1.0, 0.9, 0.2], dtype=np.float32), np.zeros((3, 3), dtype=np.float32)
-    mixes = Mixes(np.array([[0], [0], [1]], dtype=np.int32), np.ones((3, 1), dtype=np.float32))
+    relevance, vectors = np.array([1.0, 0.9, 0.8, 0.0], dtype=np.float32), np.zeros((4, 3), dtype=np.float32)
+    mixes = Mixes(np.array([[0], [0], [1], [1]], dtype=np.int32), np.ones((4, 1), dtype=np.float32))
     mix, shown = np.array([0.3, 0.7], dtype=np.float32), np.zeros(2, dtype=np.float32)
     loose = calibrated(relevance, vectors, mixes, Target(mix, shown, 1.0), 2, 0.02)
     firm = calibrated(relevance, vectors, mixes, Target(mix, shown, 40.0), 2, 0.02)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ranking.explore import EXPLORED_SHARE, NEW_SHARE
+from ranking.explore import EXPLORED_SHARE, NEW_SHARE, Explored, with_explored
 from ranking.query import Query
 from ranking.target import target
+from ranking.topics import main_topics, mixes_of
 from tests.support.tiny_bundle import item
 
 
@@ -56,3 +57,15 @@ def test_a_slate_that_explores_repeats_nothing(ranker, ada):
         assert len(set(ids)) == len(ids) == 50
         scores = np.array([each.score for each in slate.items])
         assert (np.diff(scores) <= 1e-6).all()
+
+
+def test_no_interest_of_the_user_leaves_a_slate_for_what_chance_draws(bundle, ranker, ada):
+    rows = ranker.choose(ada, Query(size=40, diversity=0.5)).chosen
+    topics = main_topics(mixes_of(bundle, rows.rows))
+    small, large = topics[0], next(topic for topic in topics if topic != topics[0])
+    twice = [int(place) for place in np.flatnonzero(topics == large)[:2]]
+    chosen = rows.take(np.array(sorted([*twice, int(np.flatnonzero(topics == small)[-1])])))
+    found = with_explored(bundle, chosen, Explored(119, 0.1))
+    assert found.rows[-1] == 119
+    assert len(found) == 3
+    assert set(main_topics(mixes_of(bundle, found.rows[:-1])).tolist()) == {small, large}

@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_loop_and_another_one_another(world: World)
 def test_slates_hold_ten_different_items_and_choices_come_out_of_them(world: World) -> None:
     trace = run(world, RELEVANCE, 4, True, 1)
     assert trace.shown.shape == (4, len(world.users), SIZE)
-    assert trace.chosen.shape == trace.liking.shape == (4, len(world.users), CHOICES)
+    assert trace.chosen.shape == trace.true.shape == (4, len(world.users), CHOICES)
     for shown, chosen in zip(trace.shown.reshape(-1, SIZE), trace.chosen.reshape(-1, CHOICES), strict=True):
         assert len(set(shown.tolist())) == SIZE
         assert len(set(chosen.tolist())) == CHOICES
@@ -103,13 +103,14 @@ def test_what_serves_holds_interests_that_relevance_alone_loses_at_little_cost(m
 def test_people_choose_what_they_like_and_come_to_like_what_they_choose(tastes: Tastes) -> None:
     people = People(tastes, position_bias=False, rng=np.random.default_rng(0))
     shown = np.tile(np.arange(40), (USERS, 1))
-    liking = people.liking(shown)
+    liking = people.felt(shown)
     chosen = np.take_along_axis(liking, people.choose(liking), axis=1)
     assert chosen.mean() > liking.mean() + 0.5
     rows = np.tile([5, 6, -1], (USERS, 1))
     for _ in range(20):
         people.drift(rows)
-    assert people.liking(shown)[:, 5:7].mean() > liking[:, 5:7].mean() + 0.5
+    assert people.felt(shown)[:, 5:7].mean() > liking[:, 5:7].mean() + 0.5
+    assert (people.true(shown) == liking).all()
 
 
 def test_a_position_bias_favours_the_first_places(tastes: Tastes) -> None:
@@ -124,11 +125,13 @@ def test_measures_mean_what_they_say(bundle: Bundle, tastes: Tastes) -> None:
     topic0, topic1 = list(range(10)), list(range(20, 30))
     half = [*topic0[:5], *topic1[:5]]
     shown = np.array([[topic0], [topic1], [half]])
-    trace = Trace(shown, shown[:, :, :3], np.array([[[3, 3, 3]], [[-9, -9, -9]], [[0, 0, 9]]], dtype=np.float32))
+    true = np.array([[[3, 3, 3]], [[-9, -9, -9]], [[0, 0, 9]]], dtype=np.float32)
+    trace = Trace(shown, shown[:, :, :3], true, true + 1)
     found = measure_trace(trace, first, tastes.of(np.array([0])), bundle).of
     assert found["kl"][:, 0] == pytest.approx([0.5 * np.log(0.5 / 0.995) + 0.5 * np.log(0.5 / 0.005), 0, 0], abs=1e-6)
     assert found["entropy"][:, 0] == pytest.approx([0, 0, np.log(2) / np.log(6)])
     assert found["utility"][:, 0].tolist() == [3, -9, 3]
+    assert found["felt_utility"][:, 0].tolist() == [4, -8, 4]
     assert found["churn_risk"][:, 0].tolist() == [0, 1, 0]
     assert found["new_interests"][:, 0].tolist() == [0, 0, 0]
     assert found["coverage"] == pytest.approx([10 / 120, 20 / 120, 20 / 120])
@@ -184,7 +187,7 @@ def test_figures_come_with_intervals_and_ratios_against_relevance_alone(
     said = json.loads((tmp_path / "simulation.json").read_text())
     assert set(said[0]) == {"row", "metric", "value", "low", "high"}
     page = (tmp_path / "simulation.html").read_text()
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
