@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile
+from ranking.diversify import Diversify, calibrated
 from ranking.fatigue import tired
 from ranking.filter import allow
 from ranking.query import Query
@@ -113,12 +114,14 @@ def served_as(
     dial: float | None = None,
     hide: bool = False,
     compared: bool = True,
+    method: Diversify = calibrated,
 ) -> None:
     """The first SIZE alone, as a request may ask for them.
 
     dial: the request's own; hide: whether the request excludes all that the user had, whatever the state knows of it
+    method: what chooses the set
     """
-    ranker, ids = Ranker(sheet.bundle), sheet.bundle.item_ids
+    ranker, ids = Ranker(sheet.bundle, method), sheet.bundle.item_ids
     for variant in sheet.variants:
         row = sheet.table.row(name, variant.suffix, compared)
         for at, one, answers in sheet.questions(variant):

@@ -13,7 +13,7 @@ import numpy as np
 
 from interests.bundle import Bundle
 from ranking.score import SIGNALS
-from trainer import baselines_chosen, cold_weights, link_choice, parts
+from trainer import baselines_chosen, cold_weights, link_choice, methods, parts
 from trainer.baselines_chosen import Chosen, Material
 from trainer.cold_weights import choose_cold
 from trainer.data import Events, positive, speaks
@@ -66,6 +66,7 @@ class Measured:
     baselines: list[Chosen] = field(default_factory=list)
     best_signal: str = ""
     links: LinkChoice | None = None
+    strengths: dict[str, float] = field(default_factory=dict)
 
 
 def measure(
@@ -100,6 +101,7 @@ def measure(
             choice = Choice(choice.manifest | {"cold_weights": cold.weights}, choice.report | {"cold": cold.report})
             bundle = parts.with_manifest(bundle, choice.manifest)
         best = _best_signal(bundle, cases[: effort.dial_users], plan) if plan.full else ""
+        strengths = _strengths(bundle, cases[: effort.dial_users], reporter) if plan.full and cases else {}
     with watch.lap("choose baselines"):
         baselines = _choose_baselines(inputs, plan, train, validation[: effort.dial_users], reporter)
     with watch.lap("count for the test"):
@@ -112,9 +114,11 @@ def measure(
     test = _pasts(events, _moments(inputs, plan, TEST, effort.evaluation_users if plan.full else effort.report_users))
     with watch.lap("evaluate"):
         material = Material(positive(before_test), baselines_chosen.ITEMS, plan.sample_seed)
-        table = fill(bundle, inputs, plan.protocol, plan.part, test, baselines, material, effort, reporter, best)
+        table = fill(
+            bundle, inputs, plan.protocol, plan.part, test, baselines, material, effort, reporter, best, strengths
+        )
     users = len({moment.user for moment, _ in test})
-    return Measured(learned, choice, table, users, len(test), baselines, best, links)
+    return Measured(learned, choice, table, users, len(test), baselines, best, links, strengths)
 
 
 def unmeasured(
@@ -178,6 +182,11 @@ def _best_signal(bundle: Bundle, cases: list[Case], plan: Plan) -> str:
     filter_had = VARIANTS[plan.protocol][0].new_items
     found = signal_ndcg(bundle, profiles(cases, bundle), [case.relevant for case in cases], filter_had)
     return SIGNALS[int(np.argmax(found))]
+
+
+def _strengths(bundle: Bundle, cases: list[Case], reporter: Reporter) -> dict[str, float]:
+    with reporter.task("strengths of other methods", methods.TICKS) as tick:
+        return methods.choose_strengths(bundle, cases, profiles(cases, bundle), tick)
 
 
 def _choose_baselines(

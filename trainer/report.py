@@ -50,6 +50,7 @@ def report(
         "validation": choice.report if choice else {},
         "links": first.links.report if first.links else {},
         "best_signal": first.best_signal,
+        "strengths_of_methods": first.strengths,
         "baselines": {one.family.name: one.values for one in first.baselines if len(one.family.grid) > 1},
         "baseline_rows": [one.family.name for one in first.baselines],
         "baseline_items": baselines_chosen.ITEMS,

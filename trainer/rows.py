@@ -1,6 +1,6 @@
 """Every row of the table, one after another, at the test moments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from trainer.baselines_chosen import Chosen, Material
 from trainer.evaluate import RELEVANCE_ONLY, SIZE, Sheet, baseline, every_item, served, served_as
 from trainer.inputs import Inputs
 from trainer.knowing import FIRST_EVENTS, STALE, newcomers, read, staleness
+from trainer.methods import by_methods
 from trainer.moments import Moment, Past
 from trainer.progress import Reporter
 from trainer.settings import Effort
@@ -31,8 +32,13 @@ def fill(
     effort: Effort,
     reporter: Reporter,
     best_signal: str,
+    strengths: Mapping[str, float],
 ) -> Table:
-    """The table of one seed. best_signal: asks for all single signals, and names the one that validation chose."""
+    """The table of one seed.
+
+    best_signal: asks for all single signals, and names the one that validation chose
+    strengths: of other methods of diversifying, which are asked for by it
+    """
     moments, pasts = [moment for moment, _ in test], [one for _, one in test]
     ids = inputs.catalogue.item_ids
     with reporter.task("absorb histories", len(moments)) as tick:
@@ -55,6 +61,8 @@ def fill(
     if best_signal:
         with reporter.task("served, relevance only", questions) as tick:
             served_as(sheet, RELEVANCE_ONLY, tick, dial=0.0)
+        with reporter.task("other methods", len(strengths) * questions) as tick:
+            by_methods(sheet, strengths, tick)
         with reporter.task("every item by our signals", questions) as tick:
             every_item(sheet, tick)
     few = sheet.first(effort.curve_moments)

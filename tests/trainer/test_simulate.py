@@ -21,6 +21,7 @@ from trainer.simulate_figures import Measures, divergence, measure_trace
 from trainer.simulate_loop import ROWS, SIZE, Row, Trace, World, recount, run
 from trainer.simulate_people import CHOICES, People, Tastes, fit_tastes
 from trainer.simulate_report import figures_of, lines, write
+from trainer.simulate_workers import Job, Stage, players
 from trainer.simulate_world import EVENTS_MIN, build, first_halves, first_mixes
 
 USERS, HAD = 16, 40
@@ -28,8 +29,13 @@ RELEVANCE, SERVED = ROWS[0], ROWS[-1]
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return bundles.load(tiny_bundle.write(tmp_path_factory.mktemp("bundle"), diversity_default=0.4))
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle.write(tmp_path_factory.mktemp("bundle"), diversity_default=0.4)
+
+
+@pytest.fixture(scope="module")
+def bundle(path: Path) -> Bundle:
+    return bundles.load(path)
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +205,24 @@ def test_every_method_lives_through_a_loop(world: World) -> None:
 def test_choices_count_as_what_the_history_is_made_of(world: World) -> None:
     assert world.act is Action.PURCHASE
     assert world.value is None
+
+
+def test_figures_do_not_hang_on_how_many_workers_there_are(path: Path, history: Events, tastes: Tastes) -> None:
+    stage = Stage(path, first_halves(history), tastes)
+    jobs = [Job(row, 6, 3, True, seed) for seed in (1, 2) for row in (RELEVANCE, SERVED)]
+    found, ticks = [], []
+    for workers in (1, 2):
+        with players(stage, workers) as them:
+            found.append((them.loops(jobs, lambda: ticks.append(1)), them.bursts(jobs[:1], lambda: None)))
+    assert len(ticks) == 2 * len(jobs)
+    assert found[0][1] == found[1][1]
+    for here, there in zip(found[0][0], found[1][0], strict=True):
+        assert all((here.of[metric] == there.of[metric]).all() for metric in here.of)
+
+
+def test_utility_is_by_what_people_were_and_not_by_what_the_loop_made_of_them(world: World) -> None:
+    trace = run(world, RELEVANCE, 6, True, 1)
+    likes = world.tastes.preference(world.tastes.users, trace.chosen[-1])
+    assert (trace.true[-1] == likes).all()
+    assert trace.felt[-1].mean() > trace.true[-1].mean()
+    assert (trace.felt[0] == trace.true[0]).all()
