@@ -96,7 +96,7 @@ class Ranker:
         earlier = np.array(known_rows(bundle, before), dtype=np.int64)
         aim = continued(bundle, profile, aim, earlier)
         allowed = allow(bundle, profile, query, skip)
-        weights = weights_for(bundle, query.repeats)
+        weights = weights_for(bundle, query.repeats, len(profile.item_rows))
         pulled = pull(bundle, profile)
         pick = partial(self._pick, profile, strength(bundle, dial), aim, pulled, weights)
         chosen, relaxed = pick(allowed.rows, query.size), []

@@ -197,4 +197,5 @@ def _fresh(bundle: Bundle) -> Rows:
 
 
 def _has_weight(bundle: Bundle, signal: str) -> bool:
-    return bool(bundle.manifest.signal_weights.get(signal, 0.0))
+    manifest = bundle.manifest
+    return any(weights.get(signal, 0.0) for weights in (manifest.signal_weights, manifest.few_weights))

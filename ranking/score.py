@@ -2,7 +2,8 @@
 
     relevance = sum over signals s of weights[s] * s      (a signal that has no weight counts 0)
 
-    weights     manifest.signal_weights, or manifest.new_weights where what the user had is filtered out
+    weights     manifest.signal_weights, or manifest.new_weights where what the user had is filtered out; few_weights
+                and few_new_weights for users with few items, where validation found that these do better
 
     interest    max over interests k of sqrt(share_k / largest share) * cosine(interest_k, item); one interest: cosine
     mf          factor . item factor, over the largest such product among the items the user had
@@ -57,15 +58,17 @@ Weights = Mapping[str, float]
 _NONE = np.zeros(0, dtype=np.float32)
 
 
-def weights_for(bundle: Bundle, repeats: Repeats | None) -> Weights:
-    """The weights to score with: what finds new things best differs from what finds the next thing best.
+def weights_for(bundle: Bundle, repeats: Repeats | None, items_had: int) -> Weights:
+    """The weights to score with: what finds new things best differs from what finds the next thing best,
+    and a short past may count otherwise than a long one.
 
     repeats: the request's; None means the bundle's default
     """
     manifest = bundle.manifest
+    few = items_had <= manifest.few_items_max
     if (repeats or manifest.repeats_default) == "filter" and manifest.new_weights:
-        return manifest.new_weights
-    return manifest.signal_weights
+        return (manifest.few_new_weights if few else {}) or manifest.new_weights
+    return (manifest.few_weights if few else {}) or manifest.signal_weights
 
 
 def relevance(
@@ -75,7 +78,7 @@ def relevance(
 
     weights: see `weights_for`; None means those of the bundle's default for repeats
     """
-    weights = weights_for(bundle, None) if weights is None else weights
+    weights = weights_for(bundle, None, len(profile.item_rows)) if weights is None else weights
     if profile.is_cold or not any(weights.values()):
         return np.array(bundle.arrays.recent_popularity[rows])
     if (fast := signals_compiled()) is not None:

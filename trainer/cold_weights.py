@@ -19,11 +19,11 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.pull import pull
 from ranking.retrieve import Retriever
-from ranking.score import SIGNALS, relevance, signals
+from ranking.score import relevance, signals
 from trainer.cold_neighbours import with_cold
 from trainer.content import content_vectors, unit
 from trainer.data import Events, positive
-from trainer.fusion import Question, fit_weights
+from trainer.fusion import Question, worthwhile
 from trainer.metrics import ndcg_of_scores
 from trainer.states import Case, absorb_users, profiles
 from trainer.weights import CANDIDATES
@@ -72,10 +72,10 @@ def choose_cold(
     if not any(question.relevant.any() for question in asked):
         tick()
         return ColdChoice({}, {})
-    learned = dict(zip(SIGNALS, fit_weights(asked).tolist(), strict=True))
+    learned, _ = worthwhile(asked)
     scale, report = _scale(chilled, learned, cold, cases[:USERS_MAX])
     tick()
-    return ColdChoice({name: round(scale * weight, 6) for name, weight in learned.items() if weight > 0}, report)
+    return ColdChoice({name: round(scale * weight, 6) for name, weight in learned.items()}, report)
 
 
 TICKS = 3
@@ -102,6 +102,7 @@ def chill(bundle: Bundle, described: sparse.csr_array, counts: Longs, cold: Rows
     after = _without(arrays.transition_rows, arrays.transition_weights, is_cold)
     beside = with_cold(*beside, described, left)
     known = ~is_cold
+    typical = np.float32(arrays.visit_shares[left > 0].mean()) if (left > 0).any() else np.float32(0)
     return replace(
         bundle,
         # The golden cases are of the vectors as they were.
@@ -117,6 +118,7 @@ def chill(bundle: Bundle, described: sparse.csr_array, counts: Longs, cold: Rows
             transition_weights=after[1],
             popularity=arrays.popularity * known,
             recent_popularity=arrays.recent_popularity * known,
+            visit_shares=np.where(known, arrays.visit_shares, typical),
         ),
     )
 

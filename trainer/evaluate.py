@@ -140,7 +140,8 @@ def every_item(sheet: Sheet, tick: Callable[[], None]) -> None:
             hidden = ~allow(sheet.bundle, one, Query(repeats=variant.repeats)).rows
             columns = signals(sheet.bundle, one, rows).T
             named = {f"signal {name}": column for name, column in zip(SIGNALS, columns, strict=True)}
-            everything = relevance(sheet.bundle, one, rows, weights=weights_for(sheet.bundle, variant.repeats))
+            weights = weights_for(sheet.bundle, variant.repeats, len(one.item_rows))
+            everything = relevance(sheet.bundle, one, rows, weights=weights)
             named = {ALL_ITEMS: tired(one, rows, everything), "encoder": columns[SIGNALS.index(ENCODER)]} | named
             for name, scores in named.items():
                 mine = scores.astype(np.float32)

@@ -17,6 +17,7 @@ from ranking.query import Query
 from ranking.recommend import CANDIDATES_MIN, Ranker
 from ranking.retrieve import Retriever
 from ranking.score import signals
+from trainer.activity import by_activity
 from trainer.dials import DIAL_USERS, choose_dial
 from trainer.fusion import Question, fit_near_top, mean_ndcg, worthwhile
 from trainer.metrics import ndcg
@@ -56,9 +57,15 @@ def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callabl
     }
     allowing, report["signals"] = worthwhile(every)
     filtering, report["signals_new"] = worthwhile(new) if any(question.relevant.any() for question in new) else ({}, {})
+    had = np.array([len(one.item_rows) for one in seen])
+    bands, new_bands = by_activity(every, had, allowing), by_activity(new, had, filtering)
+    report |= {"bands": bands.report, "bands_new": new_bands.report}
     learned = {
-        "signal_weights": allowing,
-        "new_weights": filtering,
+        "signal_weights": bands.many or allowing,
+        "new_weights": new_bands.many or filtering,
+        "few_items_max": bands.items_max,
+        "few_weights": bands.few,
+        "few_new_weights": new_bands.few,
         "query_half_life_days": half_life,
         "entropy_mean": min(max(entropy_mean, 0.0), 1.0),
     }

@@ -74,9 +74,22 @@ def test_where_what_was_had_is_filtered_the_weights_for_new_items_count(bundle, 
             update={"signal_weights": {"repeat": 1.0}, "new_weights": {"popularity": 1.0}, "repeats_default": "allow"}
         ),
     )
-    assert weights_for(both, None) == weights_for(both, "allow") == {"repeat": 1.0}
-    assert weights_for(both, "filter") == {"popularity": 1.0}
-    assert weights_for(with_weights(bundle, interest=1.0), "filter") == {"interest": 1.0}
+    assert weights_for(both, None, 9) == weights_for(both, "allow", 9) == {"repeat": 1.0}
+    assert weights_for(both, "filter", 9) == {"popularity": 1.0}
+    assert weights_for(with_weights(bundle, interest=1.0), "filter", 9) == {"interest": 1.0}
+
+
+def test_a_short_past_may_count_otherwise_than_a_long_one(bundle, ada):
+    said = {
+        "signal_weights": {"repeat": 1.0}, "new_weights": {"mf": 1.0}, "repeats_default": "allow",
+        "few_items_max": 30, "few_weights": {"popularity": 1.0}, "few_new_weights": {},
+    }  # fmt: skip
+    banded = replace(bundle, manifest=bundle.manifest.model_copy(update=said))
+    assert weights_for(banded, None, 30) == {"popularity": 1.0}
+    assert weights_for(banded, None, 31) == {"repeat": 1.0}
+    assert weights_for(banded, "filter", 30) == {"mf": 1.0}
+    plain = with_weights(bundle, popularity=1.0)
+    assert relevance(banded, ada, everything(bundle)) == pytest.approx(relevance(plain, ada, everything(bundle)))
 
 
 def test_what_comes_back_by_itself_counts_for_who_had_it_alone(bundle, person):
