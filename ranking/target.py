@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 RECENT = 0.1
 FLOOR = 0.01
-MEMORY = 12.0  # chosen in simulated loops, so that the drift left by the default falls to about a tenth
+MEMORY = 28.0  # chosen in simulated loops, so that the drift left by the default falls to about a tenth
 NARROWED = 4.0
 HALF_TRUST = 20.0  # impressions after which exposure counts by half: one slate
 HALF_TRUST_EVENTS = 10.0

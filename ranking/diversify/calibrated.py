@@ -32,7 +32,7 @@ from ranking.target import Target
 from ranking.topics import SMOOTHING, Mixes
 
 PRIOR = 10.0
-NOVELTY = 0.1  # of the span of relevance, at a strength of 1: a duplicate loses 1.2, half a duplicate 0.07
+NOVELTY = 0.08  # of the span of relevance, at a strength of 1: a duplicate loses 0.92, half a duplicate 0.055
 WORTH_MIN = 1e-6  # of relevance at a dial of 1: equals still come by relevance
 HELD_MIN = 1e-9
 
