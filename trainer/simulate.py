@@ -24,7 +24,7 @@ from trainer.simulate_world import first_halves
 from trainer.timing import Stopwatch
 
 REPORT_SEED = 5
-BURST_USERS = 50
+BURST_USERS = 30
 
 
 @dataclass(frozen=True)

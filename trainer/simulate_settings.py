@@ -18,7 +18,7 @@ class Simulate(HistorySettings):
     bundle: Path | None = Field(
         None, description="simulate this bundle, made from the same files by an earlier run, instead of learning one"
     )
-    users: int = Field(200, ge=1, le=100_000, description="people a seed, drawn from those with ten events or more")
+    users: int = Field(120, ge=1, le=100_000, description="people a seed, drawn from those with ten events or more")
     rounds: int = Field(20, ge=1, le=1_000, description="rounds, a day apart; a slate of ten and three choices each")
     seeds: int = Field(5, ge=1, le=100, description="how often everything is run, with other people and other luck")
     first_seed: int = Field(5, ge=0, description="constants were chosen on seeds 0 to 4, so report on others")

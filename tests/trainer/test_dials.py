@@ -69,6 +69,13 @@ def test_the_default_does_not_hang_on_one_lucky_point() -> None:
     assert np.std(found) < 0.06
 
 
+def test_a_cliff_far_off_takes_nothing_from_the_default_and_a_slope_from_the_start_does() -> None:
+    cliff = [DialPoint(s, 1.0 if s <= 0.5 else 0.3, 0.5, 0.5) for s in STRENGTHS]
+    slope = [DialPoint(s, 1.0 - 0.2 * s if s < 0.9 else 0.5, 0.5, 0.5) for s in STRENGTHS]
+    assert 0.3 <= kept_until(cliff) <= 0.5
+    assert 0.03 <= kept_until(slope) <= 0.07
+
+
 def test_where_breadth_costs_nothing_the_default_is_all_of_it(shop: Bundle, people: list[Profile]) -> None:
     def everything(rows: list[int]) -> list[int]:
         return list(range(shop.manifest.item_count))
