@@ -19,6 +19,7 @@ from trainer.simulate_loop import ROWS
 from trainer.simulate_page import page
 
 BOOTSTRAP_ROUNDS = 1000
+RATIO_MIN = 1e-9  # of what is divided by
 UNBIASED = " (no position bias)"
 
 Doubles = npt.NDArray[np.float64]
@@ -51,10 +52,10 @@ def figures_of(found: Found, seed: int) -> list[Figure]:
         for metric in ("utility", "felt_utility"):
             means = np.concatenate([one.of[metric].mean(axis=0) for one in runs])
             figures.append(_interval(name, f"{metric}, mean of rounds", means, True, rng))
-        figures.append(_ratio(name, "kl over relevance only", runs, plain, "kl", rounds - 1, rng))
+        figures += _ratio(name, "kl over relevance only", runs, plain, "kl", rounds - 1, rng)
         for number in sorted({1, rounds}):
             metric = f"utility, round {number}, over relevance only"
-            figures.append(_ratio(name, metric, runs, plain, "utility", number - 1, rng))
+            figures += _ratio(name, metric, runs, plain, "utility", number - 1, rng)
     return figures
 
 
@@ -101,12 +102,15 @@ def _ratio(
     of: str,
     number: int,
     rng: np.random.Generator,
-) -> Figure:
-    """The ratio of two means over the same people, resampled together."""
+) -> list[Figure]:
+    """The ratio of two means over the same people, resampled together; none to nothing, as of drift in one topic."""
     ours, theirs = _values(runs, of, number), _values(plain, of, number)
     drawn = rng.integers(len(ours), size=(BOOTSTRAP_ROUNDS, len(ours)))
-    low, high = np.percentile(ours[drawn].mean(axis=1) / theirs[drawn].mean(axis=1), [2.5, 97.5])
-    return Figure(row, metric, float(ours.mean() / theirs.mean()), float(low), float(high))
+    mine, others = ours[drawn].mean(axis=1), theirs[drawn].mean(axis=1)
+    if (np.abs([*others, theirs.mean()]) < RATIO_MIN).any():
+        return []
+    low, high = np.percentile(mine / others, [2.5, 97.5])
+    return [Figure(row, metric, float(ours.mean() / theirs.mean()), float(low), float(high))]
 
 
 def lines(figures: Sequence[Figure], found: Found) -> list[str]:

@@ -226,3 +226,11 @@ def test_utility_is_by_what_people_were_and_not_by_what_the_loop_made_of_them(wo
     assert (trace.true[-1] == likes).all()
     assert trace.felt[-1].mean() > trace.true[-1].mean()
     assert (trace.felt[0] == trace.true[0]).all()
+
+
+def test_where_nothing_drifts_there_is_no_ratio_to_it(measured: dict[str, Measures]) -> None:
+    still = {name: [Measures(one.of | {"kl": one.of["kl"] * 0.0})] for name, one in measured.items()}
+    figures = figures_of(still, seed=0)
+    assert not any(figure.metric == "kl over relevance only" for figure in figures)
+    assert all(np.isfinite([figure.value, figure.low, figure.high]).all() for figure in figures)
+    assert len(lines(figures, still)) == len(ROWS) + 1
