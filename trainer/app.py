@@ -21,13 +21,13 @@ from pydantic_settings import (
 
 from interests.errors import PluralError, SettingsRejected
 from trainer.settings import HistorySettings, Wandb
-from trainer.simulate_settings import Simulate
+from trainer.simulation.settings import Simulate
 
 if TYPE_CHECKING:
+    from trainer.evaluation.splits import Protocol
+    from trainer.evaluation.table import Figure
     from trainer.inputs import Inputs
     from trainer.progress import Reporter
-    from trainer.splits import Protocol
-    from trainer.table import Figure
     from trainer.timing import Stopwatch
 
 
@@ -127,17 +127,17 @@ def _evaluate(command: Evaluate) -> None:
 def _warm(
     inputs: "Inputs", command: Evaluate, protocol: "Protocol", reporter: "Reporter", watch: "Stopwatch"
 ) -> "list[Figure]":
-    from trainer.variants import split_to_answer
+    from trainer.evaluation.variants import split_to_answer
 
     split_to_answer(inputs.events, protocol)  # refused now, and not after TensorFlow has loaded
     with _quiet_start():
-        from trainer.evaluation import evaluation
+        from trainer.evaluation.evaluation import evaluation
     return evaluation(inputs, command, protocol, command.seeds, command.html_file, reporter, watch)
 
 
 def _cold(inputs: "Inputs", command: Evaluate, reporter: "Reporter", watch: "Stopwatch") -> "list[Figure]":
     with _quiet_start():
-        from trainer.cold import cold_evaluation
+        from trainer.evaluation.cold import cold_evaluation
     return cold_evaluation(inputs, command, command.seeds, reporter, watch)
 
 
@@ -146,7 +146,7 @@ def _simulate(command: Simulate) -> None:
     _check_writable(command.out)
     inputs, reporter, watch = _read(command, until_ms)
     with _quiet_start():
-        from trainer.simulate import Plan, simulate
+        from trainer.simulation.simulate import Plan, simulate
     plan = Plan(
         users=command.users,
         rounds=command.rounds,

@@ -6,15 +6,15 @@ from pathlib import Path
 from interests import bundle as bundles
 from interests.errors import HistoryRejected
 from trainer import parts
-from trainer.evaluate import METRICS
+from trainer.encoder.learn import refit, seed_everything
+from trainer.evaluation.evaluate import METRICS
+from trainer.evaluation.measure import Measured, Plan, assemble, count, measure, unmeasured
+from trainer.evaluation.splits import Protocol, natural, split
+from trainer.evaluation.table_lines import lines
 from trainer.inputs import Inputs
-from trainer.learn import refit, seed_everything
-from trainer.measure import Measured, Plan, assemble, count, measure, unmeasured
 from trainer.progress import Reporter
 from trainer.report import figures, report
 from trainer.settings import EFFORTS, HistorySettings, Wandb
-from trainer.splits import Protocol, natural, split
-from trainer.table_lines import lines
 from trainer.timing import Stopwatch, peak_memory_mb
 from trainer.tracking import Tracker
 

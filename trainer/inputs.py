@@ -11,13 +11,13 @@ from scipy import sparse
 
 from interests.history import HistoryReport, read_interactions
 from trainer.catalogue import Catalogue, read_catalogue
-from trainer.content import features
+from trainer.content.content import features
+from trainer.content.text_cache import TextCache
+from trainer.content.text_encoder import TextEncoder, describe, find_encoder
+from trainer.content.text_features import Described, with_texts
 from trainer.data import Events, encode, positive
 from trainer.progress import Reporter
 from trainer.settings import HistorySettings
-from trainer.text_cache import TextCache
-from trainer.text_encoder import TextEncoder, describe, find_encoder
-from trainer.text_features import Described, with_texts
 
 Floats = npt.NDArray[np.float32]
 

@@ -13,18 +13,18 @@ from interests.bundle import Bundle
 from interests.bundle_arrays import BundleArrays, string_table
 from interests.manifest import Manifest
 from trainer.catalogue import Catalogue
-from trainer.cold_neighbours import with_cold
-from trainer.content import blend, content_table, content_vectors, unit
+from trainer.content.content import blend, content_table, content_vectors, unit
+from trainer.content.text_features import dense_part
+from trainer.content.topics import find_topics, topic_shares, topic_vectors
 from trainer.data import Events, positive
-from trainer.encoder_model import Encoder
-from trainer.export import Checked, Feed, export_encoder, export_fold_in, golden
+from trainer.encoder.export import Checked, Feed, export_encoder, export_fold_in, golden
+from trainer.encoder.model import Encoder
+from trainer.encoder.sequences import Sequences
 from trainer.factorise import Factors, factorise, weight_matrix
-from trainer.neighbours import LinkRule, neighbours, transitions
-from trainer.popularity import log_share, recent_counts
-from trainer.repeats import repeat_rates, visit_shares
-from trainer.sequences import Sequences
-from trainer.text_features import dense_part
-from trainer.topics import find_topics, topic_shares, topic_vectors
+from trainer.links.cold_neighbours import with_cold
+from trainer.links.neighbours import LinkRule, neighbours, transitions
+from trainer.links.popularity import log_share, recent_counts
+from trainer.links.repeats import repeat_rates, visit_shares
 
 LINKS_MAX, LINKS_MIN = 256, 32  # neighbours and transitions of an item
 LINKS_ALL_MAX = 6_000_000  # of all items together: 48 MB each for rows and weights of both kinds

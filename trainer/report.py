@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from trainer import baselines_chosen
+from trainer.baselines import chosen as baselines_chosen
 from trainer.data import describe
-from trainer.evaluate import ALL_ITEMS, RELEVANCE_ONLY
+from trainer.evaluation.evaluate import ALL_ITEMS, RELEVANCE_ONLY
+from trainer.evaluation.measure import Measured
+from trainer.evaluation.splits import Protocol
+from trainer.evaluation.table import Figure, averaged
 from trainer.inputs import Inputs
-from trainer.measure import Measured
 from trainer.settings import HistorySettings
-from trainer.splits import Protocol
-from trainer.table import Figure, averaged
 from trainer.timing import Stopwatch, peak_memory_mb
 
 

@@ -9,8 +9,8 @@ import pytest
 from interests.errors import HistoryRejected
 from tests.trainer.build import catalogue
 from trainer.catalogue import read_catalogue
-from trainer.content import blend, content_vectors, features, unit
-from trainer.topics import OTHER, TOPICS_MAX, find_topics, topic_shares, topic_vectors
+from trainer.content.content import blend, content_vectors, features, unit
+from trainer.content.topics import OTHER, TOPICS_MAX, find_topics, topic_shares, topic_vectors
 
 
 def test_items_that_only_the_history_knows_get_a_row(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support import planted_history
 from tests.trainer.build import events
 from trainer.catalogue import read_catalogue
 from trainer.data import encode, faded_strengths, positive
-from trainer.splits import TEST, last_basket
+from trainer.evaluation.splits import TEST, last_basket
 from trainer.states import absorb_users
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.build import events
-from trainer.sequences import NOTHING, Sequences, one_by_one
+from trainer.encoder.sequences import NOTHING, Sequences, one_by_one
 
 DIM, LENGTH = 8, 6
 
@@ -15,7 +15,7 @@ DIM, LENGTH = 8, 6
 def encoder() -> Any:
     import keras
 
-    from trainer.encoder_model import Encoder, Shape
+    from trainer.encoder.model import Encoder, Shape
 
     keras.utils.set_random_seed(3)
     built: Any = Encoder(Shape(dim=DIM, blocks=2, heads=2, interests=3))
@@ -45,7 +45,7 @@ def test_interests_are_unit_vectors_and_shares_sum_to_one(encoder: Any) -> None:
 
 
 def test_one_interest_is_the_single_vector_with_all_of_the_share() -> None:
-    from trainer.encoder_model import Encoder, Shape
+    from trainer.encoder.model import Encoder, Shape
 
     feed: dict[str, Any] = history()
     encoder = Encoder(Shape(dim=DIM))

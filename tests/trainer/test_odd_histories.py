@@ -8,14 +8,14 @@ import pytest
 from interests.errors import HistoryRejected
 from interests.events import Action
 from tests.trainer.build import events
-from trainer.bands import activity, popularity
-from trainer.baselines_chosen import FULL, Material, choose, scored
+from trainer.baselines.chosen import FULL, Material, choose, scored
 from trainer.data import Events, positive, speaks
-from trainer.metrics import ranked
-from trainer.moments import asked, past, replayed, states_at
-from trainer.splits import SPLITS, TEST, TRAIN, VALIDATION, Protocol, split
-from trainer.table import SERVED, Table
-from trainer.variants import VARIANTS
+from trainer.evaluation.bands import activity, popularity
+from trainer.evaluation.metrics import ranked
+from trainer.evaluation.moments import asked, past, replayed, states_at
+from trainer.evaluation.splits import SPLITS, TEST, TRAIN, VALIDATION, Protocol, split
+from trainer.evaluation.table import SERVED, Table
+from trainer.evaluation.variants import VARIANTS
 
 
 def one_time() -> Events:

@@ -1,0 +1,1 @@
+"""What any ranking must beat, each at its best."""

@@ -1,0 +1,1 @@
+"""What the catalogue says of items: features, texts, topics."""

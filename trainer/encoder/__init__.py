@@ -1,0 +1,1 @@
+"""The sequence encoder: its model, its training, and its way to ONNX."""

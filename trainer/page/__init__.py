@@ -1,0 +1,1 @@
+"""The evaluation's page: one file, no network."""

@@ -1,0 +1,1 @@
+"""The closed loop: simulated people who choose from what is served."""

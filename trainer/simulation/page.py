@@ -1,0 +1,69 @@
+"""The page of a simulation: one file that needs no network."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from trainer.page.charts import Curve, Point, curves
+from trainer.page.style import STYLE
+
+PLOTS = {
+    "kl": ("Drift", "KL of the mix people came with to all they were shown so far. Lower holds their interests."),
+    "utility": (
+        "Utility",
+        "How much people truly like what they choose: by all they ever did, in deviations of their own preferences.",
+    ),
+    "felt_utility": (
+        "Felt utility",
+        "The same by what the loop has made of them: who was narrowed comes to like what is narrow.",
+    ),
+    "coverage": ("Coverage", "Share of the catalogue that anybody was shown so far."),
+    "entropy": ("Breadth", "Entropy of each slate over topics, 1 is all topics alike."),
+    "new_interests": ("New interests", "Topics people never cared for and have chosen from so far."),
+    "churn_risk": ("Churn risk", "Share of people none of whose choices is among the tenth of items they like best."),
+}
+FRONTIER = ("utility", "kl")
+
+
+def page(figures: Sequence[Mapping[str, Any]], means: Mapping[str, Mapping[str, Sequence[float]]], people: int) -> str:
+    """HTML of figures (row, metric, value, low, high) and of means by row, metric and round."""
+    sections = [_frontier(means)]
+    sections += [_section(title, said, _rounds(means, metric)) for metric, (title, said) in PLOTS.items()]
+    sections.append(_section("All figures", "Brackets: see the command's help.", _table(figures)))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Plural, closed loop</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body><main>'
+        f"<h1>What rounds of recommending do to interests</h1><p>{people} simulated people a seed; each round a slate "
+        "of ten, three choices by true preference, tastes drifting towards what is chosen, links counted anew every "
+        f"five rounds. Every row lives through the same luck.</p>{''.join(sections)}</main></body></html>\n"
+    )
+
+
+def _frontier(means: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    x, y = FRONTIER
+    points = [
+        Curve(name, [Point(sum(of[x]) / len(of[x]), of[y][-1], of[y][-1], of[y][-1])]) for name, of in means.items()
+    ]
+    said = "Mean utility over all rounds against the drift at the end. Better is further to the right and lower."
+    return _section("What it costs", said, curves(points, "mean utility", "drift, KL"))
+
+
+def _rounds(means: Mapping[str, Mapping[str, Sequence[float]]], metric: str) -> str:
+    lines = [
+        Curve(name, [Point(number + 1.0, value, value, value) for number, value in enumerate(of[metric])])
+        for name, of in means.items()
+    ]
+    return curves(lines, "round", metric.replace("_", " "))
+
+
+def _table(figures: Sequence[Mapping[str, Any]]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(str(one['row']))}</td><td>{escape(str(one['metric']))}</td><td>{one['value']:.4f} "
+        f"<small>[{one['low']:.4f}, {one['high']:.4f}]</small></td></tr>"
+        for one in figures
+    )
+    return f'<div class="scroll"><table><tr><th>row</th><th>metric</th><th>value</th></tr>{rows}</table></div>'
+
+
+def _section(title: str, said: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2><p>{escape(said)}</p>{body}</section>"

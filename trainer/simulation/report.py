@@ -1,0 +1,167 @@
+"""Figures of simulated loops: for people, as JSON rows, as a table of rounds, and as a page.
+
+Intervals of what each person has are 95% bootstrap intervals over people of all seeds; ratios resample the same people
+for both rows; what a whole loop has one of (coverage, Gini, bursts) comes with its range over seeds.
+"""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.simulation.burst import Burst, Like
+from trainer.simulation.figures import BY_PERSON, BY_ROUND, METRICS, Measures
+from trainer.simulation.loop import ROWS
+from trainer.simulation.page import page
+
+BOOTSTRAP_ROUNDS = 1000
+RATIO_MIN = 1e-9  # of what is divided by
+UNBIASED = " (no position bias)"
+
+Doubles = npt.NDArray[np.float64]
+Found = Mapping[str, Sequence[Measures]]
+"""By row, the measures of each seed."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number with its interval."""
+
+    row: str
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
+def figures_of(found: Found, seed: int) -> list[Figure]:
+    """Every metric in the first and the last round, and against relevance alone."""
+    rng = np.random.default_rng(seed)
+    figures = []
+    for name, runs in found.items():
+        plain = found[_reference(name, found)]
+        rounds = len(runs[0].of["coverage"])
+        for metric in METRICS:
+            for number in sorted({1, rounds}):
+                values = _values(runs, metric, number - 1)
+                figures.append(_interval(name, f"{metric}, round {number}", values, metric in BY_PERSON, rng))
+        for metric in ("utility", "felt_utility"):
+            means = np.concatenate([one.of[metric].mean(axis=0) for one in runs])
+            figures.append(_interval(name, f"{metric}, mean of rounds", means, True, rng))
+        figures += _ratio(name, "kl over relevance only", runs, plain, "kl", rounds - 1, rng)
+        for number in sorted({1, rounds}):
+            metric = f"utility, round {number}, over relevance only"
+            figures += _ratio(name, metric, runs, plain, "utility", number - 1, rng)
+    return figures
+
+
+def burst_figures(row: str, rounds: int, bursts: Sequence[Burst], likes: Sequence[Like]) -> list[Figure]:
+    """What bursts, waited for so many rounds, and likes did, with the range over seeds."""
+    backs, added = [float(one.back) for one in bursts], [one.added for one in bursts]
+    before, after, most = zip(*((one.before, one.after, one.most) for one in likes), strict=True)
+
+    def figure(metric: str, value: float, over: Sequence[float]) -> Figure:
+        return Figure(row, metric, value, min(over), max(over))
+
+    return [
+        figure("burst: KL added to slates, mean of the first rounds", float(np.mean(added)), added),
+        figure(f"burst: rounds until back ({rounds + 1} is never)", float(np.median(backs)), backs),
+        figure("one like: share of its topic in the slate before", float(np.mean(before)), before),
+        figure("one like: share of its topic in the slate after", float(np.mean(after)), after),
+        figure("one like: share of its topic in the slate after, most of anybody's", max(most), most),
+    ]
+
+
+def _reference(name: str, found: Found) -> str:
+    wanted = ROWS[0].name + (UNBIASED if name.endswith(UNBIASED) else "")
+    return wanted if wanted in found else name
+
+
+def _values(runs: Sequence[Measures], metric: str, number: int) -> Doubles:
+    return np.concatenate([np.atleast_1d(one.of[metric][number]) for one in runs])
+
+
+def _interval(row: str, metric: str, values: Doubles, people: bool, rng: np.random.Generator) -> Figure:
+    """The mean, with a 95% bootstrap interval over people, or the range over seeds where there is one value a seed."""
+    if not people:
+        return Figure(row, metric, float(values.mean()), float(values.min()), float(values.max()))
+    means = values[rng.integers(len(values), size=(BOOTSTRAP_ROUNDS, len(values)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Figure(row, metric, float(values.mean()), float(low), float(high))
+
+
+def _ratio(
+    row: str,
+    metric: str,
+    runs: Sequence[Measures],
+    plain: Sequence[Measures],
+    of: str,
+    number: int,
+    rng: np.random.Generator,
+) -> list[Figure]:
+    """The ratio of two means over the same people, resampled together; none to nothing, as of drift in one topic."""
+    ours, theirs = _values(runs, of, number), _values(plain, of, number)
+    drawn = rng.integers(len(ours), size=(BOOTSTRAP_ROUNDS, len(ours)))
+    mine, others = ours[drawn].mean(axis=1), theirs[drawn].mean(axis=1)
+    if (np.abs([*others, theirs.mean()]) < RATIO_MIN).any():
+        return []
+    low, high = np.percentile(mine / others, [2.5, 97.5])
+    return [Figure(row, metric, float(ours.mean() / theirs.mean()), float(low), float(high))]
+
+
+def lines(figures: Sequence[Figure], found: Found) -> list[str]:
+    """The table for a person: a row a line, of the first and the last round."""
+    rounds = len(next(iter(found.values()))[0].of["coverage"])
+    shown = (
+        ("KL", f"kl, round {rounds}"),
+        ("KL / none", "kl over relevance only"),
+        ("utility 1", "utility, round 1"),
+        ("utility 1 / none", "utility, round 1, over relevance only"),
+        (f"utility {rounds}", f"utility, round {rounds}"),
+        (f"felt {rounds}", f"felt_utility, round {rounds}"),
+        (f"coverage {rounds}", f"coverage, round {rounds}"),
+    )
+    value = {(figure.row, figure.metric): figure for figure in figures}
+    width = max(len(name) for name in found)
+    said = [" " * width + "".join(f"  {head:>22}" for head, _ in shown)]
+    for name in found:
+        cells = [value.get((name, metric)) for _, metric in shown]
+        texts = [f"{cell.value:.4f} [{cell.low:.4f}, {cell.high:.4f}]" if cell else "–" for cell in cells]
+        said.append(f"{name:<{width}}" + "".join(f"  {text:>22}" for text in texts))
+    said += [
+        f"{figure.row}: {figure.metric} {figure.value:.3g} [{figure.low:.3g}, {figure.high:.3g}]"
+        for figure in figures
+        if figure.metric.startswith(("burst", "one like"))
+    ]
+    return said
+
+
+def write(out: Path, figures: Sequence[Figure], found: Found, first_seed: int, people: int) -> None:
+    """simulation.json, .csv (means a row, seed and round) and .html, in a directory that is there."""
+    (out / "simulation.json").write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+    with (out / "simulation.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row", "seed", "round", *METRICS])
+        for name, runs in found.items():
+            for place, one in enumerate(runs):
+                for number in range(len(one.of[BY_ROUND[0]])):
+                    measures = [f"{one.mean(metric, number):.6f}" for metric in METRICS]
+                    writer.writerow([name, first_seed + place, number + 1, *measures])
+    (out / "simulation.html").write_text(page([asdict(figure) for figure in figures], _means(found), people))
+
+
+def _means(found: Found) -> dict[str, dict[str, list[float]]]:
+    """By row and metric, the mean over people and seeds in each round."""
+    return {
+        name: {
+            metric: [
+                float(np.mean([one.mean(metric, number) for one in runs])) for number in range(len(runs[0].of[metric]))
+            ]
+            for metric in METRICS
+        }
+        for name, runs in found.items()
+    }

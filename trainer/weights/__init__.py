@@ -1,0 +1,1 @@
+"""What validation chooses: weights of signals, the dial."""

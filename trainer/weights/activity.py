@@ -1,0 +1,55 @@
+"""Weights of signals by how much a user had: fitted apart for a short past and a long one, kept where that wins.
+
+The edge is the median of items had. What counts is NDCG@10 of weights fitted on the other half of the users, so bands
+pay for learning from fewer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ranking.score import SIGNALS
+from trainer.weights.fusion import WORTH, Question, crossed, fit_near_top
+
+USERS_MIN = 100  # a band, to learn from
+
+Weights = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """few, many: weights of users with at most `items_max` items and of all others; empty where one set does as well.
+
+    report: NDCG@10 with and without bands; empty where users were too few to tell
+    """
+
+    items_max: int
+    few: Weights
+    many: Weights
+    report: dict[str, float]
+
+
+def by_activity(questions: Sequence[Question], items_had: npt.NDArray[np.integer], whole: Weights) -> Bands:
+    """Whether the weights of users should differ.
+
+    items_had (u,); whole: weights of all users, whose signals are tried
+    """
+    items_max = int(np.median(items_had)) if len(items_had) else 0
+    is_few = items_had <= items_max
+    parts = [[one for one, mine in zip(questions, is_few == few, strict=True) if mine] for few in (True, False)]
+    places = [SIGNALS.index(name) for name in whole]
+    if len(places) < 2 or min(len(part) for part in parts) < USERS_MIN:
+        return Bands(items_max, {}, {}, {})
+    together = crossed(questions, places)
+    apart = sum(crossed(part, places) * len(part) for part in parts) / len(questions)
+    report = {"items_max": float(items_max), "ndcg@10_together": together, "ndcg@10_by_band": apart}
+    if apart <= (1.0 + WORTH) * together:
+        return Bands(items_max, {}, {}, report)
+    few, many = (_named(fit_near_top(part, places)) for part in parts)
+    return Bands(items_max, few, many, report)
+
+
+def _named(weights: npt.NDArray[np.float64]) -> Weights:
+    return {name: round(float(weight), 6) for name, weight in zip(SIGNALS, weights, strict=True) if weight > 0}

@@ -1,0 +1,163 @@
+"""How signals are weighed: one convex fit to what users did next, and again near the top of the list.
+
+    weights = argmin  mean over users of -log softmax(w . signals)[relevant]  +  RIDGE * |w * scale|^2,   w >= 0
+
+Convex, so the same questions give the same weights. They are scaled to sum to 1. A signal without which the order is as
+good is dropped: it costs time in every call. Listwise softmax: Cao et al., "Learning to rank", ICML 2007.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from ranking.score import SIGNALS
+from trainer.evaluation.metrics import ndcg_of_scores
+
+RIDGE = 3e-3
+NEAR_TOP, NEAR_TOP_ROUNDS = 40, 2
+WORTH = 0.002  # of NDCG: what a signal must add to be computed at all
+SIZE = 10
+
+Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One user's candidates: signals (c, S), which were relevant (c,) and which the user had before (c,) bool.
+
+    relevant_count, new_count: relevant items, retrieved or not, and those among them that were new to the user
+    """
+
+    signals: Floats
+    relevant: npt.NDArray[np.bool_]
+    relevant_count: int
+    had: npt.NDArray[np.bool_] | None = None
+    new_count: int = 0
+
+    def of_new(self) -> "Question":
+        """The same over what the user never had."""
+        if self.had is None:
+            return self
+        new = ~self.had
+        return Question(self.signals[new], self.relevant[new], self.new_count, None, self.new_count)
+
+    def best(self, weights: Doubles, count: int) -> "Question":
+        """The same over the `count` candidates that these weights put first."""
+        if len(self.relevant) <= count:
+            return self
+        kept = np.argsort(-(self.signals @ weights), kind="stable")[:count]
+        return Question(self.signals[kept], self.relevant[kept], self.relevant_count)
+
+
+def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[str, Any]]:
+    """Weights of the signals that pay, and for the report what each adds to NDCG@10.
+
+    NDCG is that of weights fitted on the other half of the users. The signal that adds least goes first, and the rest
+    are fitted again, as long as WORTH of it is not lost; one that does better than all stays alone.
+    """
+    places = list(range(len(SIGNALS)))
+    full = kept = crossed(questions, places)
+    dropped: dict[str, float] = {}
+    while len(places) > 1:
+        weights = fit_near_top(questions, places)
+        adds = {SIGNALS[place]: _adds(questions, weights, place) for place in places}
+        least = min(places, key=lambda place: adds[SIGNALS[place]])
+        left = [place for place in places if place != least]
+        found = crossed(questions, left)
+        if found < (1.0 - WORTH) * kept:
+            break
+        dropped[SIGNALS[least]] = kept - found
+        places, kept = left, max(found, kept)
+    alone = [mean_ndcg(questions, _only(place)) for place in range(len(SIGNALS))]
+    best = int(np.argmax(alone))
+    weights = fit_near_top(questions, places) if kept >= alone[best] else _only(best)
+    said = {name: round(float(weight), 6) for name, weight in zip(SIGNALS, weights, strict=True) if weight > 0}
+    adds = {name: _adds(questions, weights, SIGNALS.index(name)) for name in said}
+    report = {"ndcg@10": max(kept, alone[best]), "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
+    return said, report | {"alone": dict(zip(SIGNALS, alone, strict=True))}
+
+
+def crossed(questions: Sequence[Question], places: Sequence[int]) -> float:
+    """Mean NDCG@10 where each half of the users is ordered by weights fitted on the other half."""
+    halves = [questions[::2], questions[1::2]]
+    found = [
+        mean_ndcg(asked, fit_near_top(other, places)) * len(asked)
+        for asked, other in (halves, halves[::-1])
+        if len(asked)
+    ]
+    return sum(found) / max(len(questions), 1)
+
+
+def _adds(questions: Sequence[Question], weights: Doubles, place: int) -> float:
+    without = weights.copy()
+    without[place] = 0.0
+    return mean_ndcg(questions, weights) - mean_ndcg(questions, without)
+
+
+def _only(place: int) -> Doubles:
+    weights = np.zeros(len(SIGNALS))
+    weights[place] = 1.0
+    return weights
+
+
+def fit_near_top(questions: Sequence[Question], places: Sequence[int] | None = None) -> Doubles:
+    """`fit_weights`, then again over the NEAR_TOP best candidates alone, by the weights before: each fit is convex.
+
+    A slate is decided near its top. Over all candidates most of the loss is of items that no slate would show.
+    """
+    weights = fit_weights(questions, places)
+    for _ in range(NEAR_TOP_ROUNDS):
+        weights = fit_weights([question.best(weights, NEAR_TOP) for question in questions], places)
+    return weights
+
+
+def fit_weights(questions: Sequence[Question], places: Sequence[int] | None = None) -> Doubles:
+    """Weights (S,) >= 0 that sum to 1; equal ones where no candidate was ever relevant.
+
+    places: which signals may have one; None means all
+    """
+    useful = [question for question in questions if question.relevant.any()]
+    if not useful:
+        return np.full(len(SIGNALS), 1.0 / len(SIGNALS))
+    stacked = np.concatenate([question.signals for question in useful]).astype(np.float64)
+    scale = np.maximum(stacked.std(axis=0), 1e-6)
+    stacked /= scale
+    starts = np.cumsum([0, *(len(question.relevant) for question in useful)])[:-1]
+    share = np.concatenate([question.relevant / question.relevant.sum() for question in useful])
+    owner = np.repeat(np.arange(len(useful)), [len(question.relevant) for question in useful])
+    wanted = share @ stacked
+
+    def loss(weights: Doubles) -> tuple[float, Doubles]:
+        scores = stacked @ weights
+        top = np.maximum.reduceat(scores, starts)
+        raised = np.exp(scores - top[owner])
+        total = np.add.reduceat(raised, starts)
+        value = float((np.log(total) + top).sum() - wanted @ weights) / len(useful)
+        slope = ((raised / total[owner]) @ stacked - wanted) / len(useful)
+        return value + RIDGE * float(weights @ weights), slope + 2 * RIDGE * weights
+
+    bounds = [(0.0, None if places is None or place in places else 0.0) for place in range(len(SIGNALS))]
+    start = np.array([0.0 if high == 0.0 else 0.1 for _, high in bounds])
+    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    weights: Doubles = np.asarray(found.x) / scale
+    total = float(weights.sum())
+    return weights / total if total > 0 else np.full(len(SIGNALS), 1.0 / len(SIGNALS))
+
+
+def mean_ndcg(questions: Sequence[Question], weights: Doubles) -> float:
+    """Mean NDCG@10 of ordering the candidates by these weights; what was not retrieved counts as missed."""
+    found = []
+    for question in questions:
+        if not question.relevant_count:
+            continue
+        scores = (question.signals @ weights).astype(np.float32)
+        ideal = np.arange(min(question.relevant_count, SIZE))
+        gain = ndcg_of_scores(scores, np.flatnonzero(question.relevant), SIZE)
+        hit = np.arange(min(int(question.relevant.sum()), SIZE))
+        found.append(gain * float((1 / np.log2(hit + 2)).sum() / (1 / np.log2(ideal + 2)).sum()) if len(ideal) else 0.0)
+    return float(np.mean(found)) if found else 0.0
