@@ -5,7 +5,7 @@ import sys
 
 from bench.world import DIRECTORY
 
-SCRIPTS = ("recommend", "consume", "push", "record", "followers", "growth", "diversify")
+SCRIPTS = ("recommend", "consume", "push", "record", "followers", "growth", "rerank")
 
 
 def main() -> None:

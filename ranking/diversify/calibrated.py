@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from ranking.diversify.inputs import Floats, Ordered, ordered, unit_scale
 from ranking.diversify.kernels import kernels
-from ranking.diversify.residual import EPSILON, Residual, squared_lengths
+from ranking.diversify.residual import EPSILON, Residual
 from ranking.target import Target
 from ranking.topics import SMOOTHING, Mixes
 
@@ -63,7 +63,7 @@ def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: 
     topics, shares = candidates.mixes
     if fast is None:
         return _by_numpy(worth, topics, shares, price, held, candidates.vectors, novelty, count)
-    residual = squared_lengths(candidates.vectors)
+    residual = candidates.squared.copy()
     residual[residual <= EPSILON] = 1.0  # an empty vector duplicates nothing
     return fast.calibrated(worth, topics, shares, price, held, candidates.vectors, residual, novelty, count)
 

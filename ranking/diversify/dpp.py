@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ranking.diversify.inputs import Floats, Ordered, ordered
 from ranking.diversify.kernels import kernels
-from ranking.diversify.residual import EPSILON, Residual, squared_lengths
+from ranking.diversify.residual import EPSILON, Residual
 from ranking.target import Target
 from ranking.topics import Mixes
 
@@ -36,7 +36,7 @@ def greedy_map(candidates: Ordered, diversity: float, compiled: bool = True) -> 
     weights = np.exp(2.0 * (1.0 - diversity) * z)
     if fast is None:
         return _by_numpy(weights, candidates.vectors, count)
-    return fast.dpp(weights, candidates.vectors, squared_lengths(candidates.vectors), count)
+    return fast.dpp(weights, candidates.vectors, candidates.squared.copy(), count)
 
 
 def _by_numpy(weights: npt.NDArray[np.float64], vectors: Floats, count: int) -> Places:

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ranking.diversify.kernels import kernels
+from ranking.diversify.residual import squared_lengths
 from ranking.target import Target
 from ranking.topics import Mixes
 
@@ -25,7 +27,7 @@ class Diversify(Protocol):
 class Ordered(NamedTuple):
     """Candidates in relevance order, so that the first of equals is the more relevant.
 
-    places (n,): where each stood in the input; size: how many to choose, at most n
+    places (n,): where each stood in the input; size: how many to choose, at most n; squared (n,): the vectors' lengths
     """
 
     places: Places
@@ -33,6 +35,7 @@ class Ordered(NamedTuple):
     vectors: Floats
     mixes: Mixes
     size: int
+    squared: Floats
 
     def original(self, picks: npt.ArrayLike) -> list[int]:
         """The places in the input of these picks (numbers or a mask)."""
@@ -54,16 +57,29 @@ def ordered(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, si
         raise ValueError(f"a candidate has topic {int(mixes.topics.max())}, the target has {len(mix)} topics")
     if size < 0 or not 0.0 <= diversity <= 1.0:
         raise ValueError(f"size is {size} and diversity {diversity}; give a size from 0 and a diversity from 0 to 1")
-    given = {"relevance": relevance, "vectors": vectors, "mixes": mixes.shares, "target": mix, "shown": target.shown}
+    places = np.argsort(-relevance, kind="stable")
+    by_place, sorted_mixes, squared = _sorted(places, vectors, mixes)
+    given = {"relevance": relevance, "vectors": squared, "mixes": mixes.shares, "target": mix, "shown": target.shown}
     # The sum of finite numbers is finite unless it overflows, and quicker to look at than each of them.
     with np.errstate(over="ignore", invalid="ignore"):
         broken = [name for name, array in given.items() if not math.isfinite(array.sum())]
     for name in broken:
-        if not np.isfinite(given[name]).all():
+        if not np.isfinite(vectors if name == "vectors" else given[name]).all():
             raise ValueError(f"{name} holds NaN or infinity")
-    places = np.argsort(-relevance, kind="stable")
-    sorted_mixes = Mixes(mixes.topics.take(places, axis=0), mixes.shares.take(places, axis=0))
-    return Ordered(places, relevance.take(places), vectors.take(places, axis=0), sorted_mixes, min(size, n))
+    return Ordered(places, relevance.take(places), by_place, sorted_mixes, min(size, n), squared)
+
+
+def _sorted(places: Places, vectors: Floats, mixes: Mixes) -> tuple[Floats, Mixes, Floats]:
+    """Vectors and mixes in that order, and the vectors' squared lengths (n,)."""
+    if (fast := kernels()) is not None:
+        given = (vectors, np.float32), (mixes.topics, np.int32), (mixes.shares, np.float32)
+        arrays = [array.astype(kind, "C", copy=False) for array, kind in given]
+        by_place, topics, shares, squared = fast.sorted_rows(places, *arrays)
+        return by_place, Mixes(topics, shares), squared
+    by_place = vectors.take(places, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = squared_lengths(by_place)
+    return by_place, Mixes(mixes.topics.take(places, axis=0), mixes.shares.take(places, axis=0)), squared
 
 
 def unit_scale(relevance: Floats) -> Floats:

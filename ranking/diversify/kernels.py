@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ranking.diversify.residual import EPSILON
+from interests.compiled import compiled
+from ranking.diversify.residual import EPSILON, UNIT_TOLERANCE
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -27,15 +28,16 @@ AGAIN = 0.1  # of a squared length: below it what is left is orthogonalised once
 
 
 class Kernels(NamedTuple):
-    """Compiled `calibrated_picks` and `dpp_picks`."""
+    """Compiled `calibrated_picks`, `dpp_picks` and `sorted_rows`."""
 
     calibrated: Callable[..., Places]
     dpp: Callable[..., Places]
+    sorted_rows: Callable[..., tuple[Floats, Topics, Floats, Floats]]
 
 
 @lru_cache(maxsize=1)
 def kernels() -> Kernels | None:
-    """Both, compiled and run once, or None where numba is not installed. The first call takes seconds, or 0.2 s from
+    """All, compiled and run once, or None where numba is not installed. The first call takes seconds, or 0.2 s from
     the cache."""
     try:
         import numba
@@ -48,7 +50,11 @@ def kernels() -> Kernels | None:
     _replace("_extend", _compiled(numba, _extend, False))
     _replace("_gain_most", _compiled(numba, _gain_most, False))
     _replace("_gain", _compiled(numba, _gain, False))
-    made = Kernels(_compiled(numba, calibrated_picks, False), _compiled(numba, dpp_picks, False))
+    made = Kernels(
+        _compiled(numba, calibrated_picks, False),
+        _compiled(numba, dpp_picks, False),
+        compiled(sorted_rows, "q1 f2 i2 f2"),
+    )
     one, vectors = np.ones(1), np.ones((1, 1), dtype=np.float32)
     topics, shares = np.zeros((1, 1), dtype=np.int32), np.ones((1, 1), dtype=np.float32)
     made.calibrated(one, topics, shares, one, one, vectors, vectors[0].copy(), 0.1, 1)
@@ -153,6 +159,23 @@ def dpp_picks(weights: Doubles, vectors: Floats, residual: Floats, size: int) ->
             picks[count] = i
             count += 1
     return picks
+
+
+def sorted_rows(places: Places, vectors: Floats, topics: Topics, shares: Floats) -> Any:
+    """Vectors (n, dim), topics and shares (n, m) in the order of `places`, and the vectors' squared lengths (n,), as
+    ranking/diversify/residual.py counts them; those that are not finite stay so."""
+    by_place, squared = np.empty_like(vectors), np.empty(len(places), np.float32)
+    topics_by_place, shares_by_place = np.empty_like(topics), np.empty_like(shares)
+    for to in range(len(places)):
+        place = places[to]
+        for dim in range(vectors.shape[1]):
+            by_place[to, dim] = vectors[place, dim]
+        length = _product(vectors, place, vectors, place)
+        squared[to] = 1.0 if abs(length - np.float32(1.0)) < UNIT_TOLERANCE else length
+        for column in range(topics.shape[1]):
+            topics_by_place[to, column] = topics[place, column]
+            shares_by_place[to, column] = shares[place, column]
+    return by_place, topics_by_place, shares_by_place, squared
 
 
 def _product(a: Floats, row: int, b: Floats, other: int) -> Any:

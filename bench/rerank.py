@@ -1,6 +1,6 @@
 """What choosing a set costs beside the size - 1 matrix-vector products that any greedy method over vectors has to make.
 
-    python -m bench.diversify [--json FILE] [--rounds N]
+    python -m bench.rerank [--json FILE] [--rounds N]
 
 Median CPU time of one call on one thread, everything that a caller pays included: checks, sorting, the set, its order.
 Candidates are unit vectors in clusters, one to three topics each; compiled where numba is installed, and by numpy
