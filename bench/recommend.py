@@ -4,7 +4,7 @@
 
 warm: the same request again, its slate in the cache. cold: 2,500 users in turn and no slate cache, so each call reads
 a state and retrieves, scores, diversifies and builds a slate from 10,000 items; nothing is batched. Two workers are
-held against two echoes on one port. At half load calls come evenly spaced at half the rate that was reached before,
+held against two echoes on one port. Then what each stage of one slate takes (bench/stages.py). At half load calls come evenly spaced at half the rate that was reached before,
 and latency counts from when a call was due.
 """
 
@@ -16,6 +16,7 @@ from plural.v1 import recommendations_pb2
 
 from bench import echo, load
 from bench.report import Row, against, arguments, finish, percentile
+from bench.stages import stages
 from bench.world import DIRECTORY, USERS, World, free_address, run, user, wait_for, world
 from examples.programs import running
 
@@ -36,6 +37,7 @@ def main() -> None:
         "--log-level", "WARNING")  # fmt: skip
     rows, size = _one_process(shop, store, options.rounds)
     rows += _two_workers(shop, store, size, options.rounds)
+    rows += stages(shop, store)
     conditions = f"{size:,} bytes an answer, {load.IN_FLIGHT} calls in flight, {options.rounds} paired rounds"
     finish("Recommend against an empty echo of the same bytes", rows, options.json, conditions)
 
@@ -68,7 +70,7 @@ def _measure(warm: str, cold: str, empty: str, rounds: int) -> list[Row]:
         if round_number == 0:
             continue  # everything warms up
         note("warm, Python client", warm_rate, limit)
-        note("cold, Python client", cold_rate, limit)
+        note("cold, unbatched, Python client", cold_rate, limit)
         if fast:
             note("warm, h2load", *fast)
         half["warm"] += load.paced(warm, METHOD, [request], warm_rate / 2, HALF_LOAD_S)
@@ -98,7 +100,7 @@ def _two_workers(shop: World, store: str, size: int, rounds: int) -> list[Row]:
             if round_number:
                 values.append(rate)
                 limits.append(limit)
-    return [against("cold, two workers, Python client", "calls/s", values, limits)]
+    return [against("cold, unbatched, two workers", "calls/s", values, limits)]
 
 
 def _h2load_rates(warm: str, empty: str, request: bytes) -> tuple[float, float]:
