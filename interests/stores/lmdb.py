@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lmdb
+
 from interests.errors import Fenced, StoreError
 from interests.events import LogPartition
 from interests.failpoints import failpoint
@@ -68,13 +70,24 @@ class LmdbStore:
 
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """See InterestStore."""
+        if self._closed:
+            raise fence.closed()
         found = {}
-        with self._used() as env, env.lmdb.begin(buffers=True) as txn:
-            for user_id in user_ids:
-                key = user_id.encode()
-                data = txn.get(key, db=env.states) if 0 < len(key) <= KEY_BYTES_MAX else None
-                if data is not None:
-                    found[user_id] = record.version(data)
+        env = self._environment
+        env.acquire()
+        # Asked for each warm call, and so without the context managers that the rest is made of.
+        try:
+            with env.lmdb.begin(env.states, buffers=True) as txn:
+                for user_id in user_ids:
+                    key = user_id.encode()
+                    data = txn.get(key) if 0 < len(key) <= KEY_BYTES_MAX else None
+                    if data is not None:
+                        found[user_id] = record.version(data)
+        except lmdb.Error:
+            with env.errors():
+                raise
+        finally:
+            env.release()
         return found
 
     def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
