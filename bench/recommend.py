@@ -4,8 +4,8 @@
 
 warm: the same request again, its slate in the cache. cold: 2,500 users in turn and no slate cache, so each call reads
 a state and retrieves, scores, diversifies and builds a slate from 10,000 items; nothing is batched. Two workers are
-held against two echoes on one port. Then what each stage of one slate takes (bench/stages.py). At half load calls come evenly spaced at half the rate that was reached before,
-and latency counts from when a call was due.
+held against two echoes on one port. At half load calls come evenly spaced at half the rate that was reached before,
+and latency counts from when a call was due. At last what each stage of one slate takes (bench/stages.py).
 """
 
 from collections import defaultdict
