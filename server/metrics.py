@@ -1,12 +1,59 @@
 """What can be seen from outside: Prometheus metrics. No user ids, no item ids, no tokens."""
 
+import threading
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from interests.stores.base import Moments
 
 _BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+TALLIED_MAX = 64
 STAGES = ("polled", "written", "seen", "scored", "sent")  # each counts from the one before, the first from the log
 LIVE_EVENT_AGE_S_MAX = 60.0  # an event older than this when its slate is sent is a replay; its age says nothing of us
+
+
+class Tally:
+    """Answers at hand of one method, counted in a list: into the metrics once there are many, or when those are read.
+
+    Counting each by itself costs as much as finding the answer.
+    """
+
+    def __init__(self, answered: Counter, hits: Counter, latency_s: Histogram) -> None:
+        self._answered, self._hits, self._latency_s = answered, hits, latency_s
+        self._took_s: list[float] = []
+        self._turn = threading.Lock()
+
+    def add(self, took_s: float) -> None:
+        """One more."""
+        self._took_s.append(took_s)
+        if len(self._took_s) >= TALLIED_MAX:
+            self.settle()
+
+    def settle(self) -> None:
+        """Bring the metrics up to date; from any thread."""
+        with self._turn:
+            count = len(self._took_s)  # calls go on adding behind these
+            self._answered.inc(count)
+            self._hits.inc(count)
+            for took_s in self._took_s[:count]:
+                self._latency_s.observe(took_s)
+            del self._took_s[:count]
+
+
+class _Tallies(Collector):
+    """Stands first in a registry, so that what is read after it is up to date."""
+
+    def __init__(self) -> None:
+        self.all: list[Tally] = []
+
+    def collect(self) -> Iterable[Metric]:
+        """Nothing of its own."""
+        for tally in self.all:
+            tally.settle()
+        return ()
 
 
 class Metrics:
@@ -14,6 +61,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._tallies = _Tallies()
+        registry.register(self._tallies)
         self.requests = Counter("plural_requests", "Calls ended", ["method", "code"], registry=registry)
         self.latency_s = Histogram(
             "plural_request_seconds", "Duration of unary calls", ["method"], buckets=_BUCKETS_S, registry=registry
@@ -62,6 +111,12 @@ class Metrics:
             registry=registry,
         )
         self._stages = {stage: stages.labels(stage) for stage in STAGES}
+
+    def tally(self, method: str) -> Tally:
+        """Counts the answers of one method that the slate cache has at hand."""
+        tally = Tally(self.requests.labels(method, "OK"), self.cache_hits, self.latency_s.labels(method))
+        self._tallies.all.append(tally)
+        return tally
 
     def count_push(self, moments: Moments | None, seen_s: float, scored_s: float, sent_s: float) -> None:
         """One slate pushed. All times are seconds since 1970, by the clocks of whoever was there.

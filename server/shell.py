@@ -68,7 +68,7 @@ class Shell:
 
     def _unary(self, name: str, call: Unary, limit_s: float, at_hand: AtHand | None) -> Any:
         latency_s = self._metrics.latency_s.labels(name)
-        fine = self._metrics.requests.labels(name, grpc.StatusCode.OK.name)
+        tally = self._metrics.tally(name)
 
         async def handle(data: bytes, context: Context) -> bytes:
             started_s = time.perf_counter()
@@ -76,8 +76,7 @@ class Shell:
             body = _look(at_hand, data) if at_hand else None
             if body is not None:
                 self._begun += 1
-                fine.inc()
-                latency_s.observe(time.perf_counter() - started_s)
+                tally.add(time.perf_counter() - started_s)
                 return body
             with self._running(name) as running:
                 try:

@@ -43,7 +43,10 @@ class Slates:
         return self._catalogue.prices
 
     def at_hand(self, user_id: str, query: Query) -> bytes | None:
-        """The slate of the user's newest state, if the cache has it and no wait is needed to know that it is."""
+        """The slate of the user's newest state, if the cache has it and no wait is needed to know that it is.
+
+        Whoever asks counts the hit.
+        """
         try:
             version = self._states.version_now(user_id)
         except StoreUnavailable:
@@ -65,9 +68,14 @@ class Slates:
             else:
                 made = self._cached(user_id, query, version)
                 if made is not None:
+                    self._metrics.cache_hits.inc()
                     return Served(made.body, version, made.item_ids)
         state = state or await self._states.read(user_id, newest=newest)
-        made = self._cached(user_id, query, state.version) or self._make(user_id, query, self._states.view(state))
+        made = self._cached(user_id, query, state.version)
+        if made is not None:
+            self._metrics.cache_hits.inc()
+        else:
+            made = self._make(user_id, query, self._states.view(state))
         return Served(made.body, state.version, made.item_ids)
 
     def make(self, view: View, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()) -> Made:
@@ -103,7 +111,6 @@ class Slates:
         if made is None or not self._catalogue.holds(made.item_ids, made.revision):
             return None
         made.revision = self._catalogue.revision
-        self._metrics.cache_hits.inc()
         return made
 
     def _make(self, user_id: str, query: Query, view: View) -> Made:
