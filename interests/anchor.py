@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from interests.absorb import DEFAULT_RULE, AbsorbRule
 from interests.events import Action
+from interests.loops import loops
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
@@ -44,6 +45,11 @@ def anchor_weights(
     """
     if not len(rows) or not len(recent_rows):
         return weights
+    if (fast := loops()) is not None:
+        of_events = (recent_rows, recent_ages_days, recent_actions, shown_rows, shown_weights)
+        by_action = _BY_DEFAULT if rule is DEFAULT_RULE else _by_action(rule)
+        constants = (RIPE_AT_ONCE, RIPE_HALF_LIFE_DAYS, PROMPTED, SHOWN_MIN)
+        return fast.anchor_weights(rows, weights, *of_events, *by_action, rule.recent_max, *constants)
     place = np.full(int(max(rows.max(), recent_rows.max())) + 1, -1)
     place[rows] = np.arange(len(rows))
     at = place[recent_rows]
@@ -92,3 +98,6 @@ def _by_action(rule: AbsorbRule) -> tuple[npt.NDArray[np.float64], npt.NDArray[n
         strengths[action] = max(strength, 0.0)
         half_lives[action] = rule.half_life_days[action]
     return strengths, half_lives
+
+
+_BY_DEFAULT = _by_action(DEFAULT_RULE)

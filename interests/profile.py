@@ -17,6 +17,7 @@ from interests.absorb import DEFAULT_RULE, MS_PER_DAY, AbsorbRule, faded_weight
 from interests.anchor import anchor_weights, steady
 from interests.bundle import Bundle
 from interests.events import Action
+from interests.loops import loops
 from interests.state import InterestState, InterestVectors
 
 Floats = npt.NDArray[np.float32]
@@ -103,7 +104,7 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
     exposure_rows, exposure_weights = _exposure(state, bundle, rule)
     recent = (recent_rows, ages_days, recent_actions)
     lasting = anchor_weights(item_rows, item_weights, *recent, exposure_rows, exposure_weights, rule)
-    lasting = lasting * steady(_main_topics(bundle, item_rows), times_ms[had] // int(MS_PER_DAY)).astype(np.float32)
+    lasting = lasting * _steady(bundle, item_rows, times_ms[had] // int(MS_PER_DAY))
     anchor = mix(bundle, item_rows, lasting)
     total = float(item_weights.sum())
     return Profile(
@@ -133,6 +134,11 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
 
 def _topic_interests(bundle: Bundle, rows: Rows, weights: Floats, anchor: Floats) -> ToldInterests | None:
     """The topics that the anchor is made of, each where the user's items of it lie; None where no item has a topic."""
+    if (fast := loops()) is not None and len(rows):
+        arrays, kept_at_least = bundle.arrays, TOPIC_INTEREST_SHARE_MIN
+        shape = (arrays.item_topic_ids, arrays.item_topic_shares, arrays.item_vectors)
+        found = fast.topic_interests(*shape, rows, weights, anchor, TOPIC_INTERESTS_MAX, kept_at_least)
+        return ToldInterests(*found) if len(found[0]) else None
     main = _main_topics(bundle, rows)
     topics = np.argsort(-anchor, kind="stable")[:TOPIC_INTERESTS_MAX]
     kept = [topic for topic in topics.tolist() if anchor[topic] >= TOPIC_INTEREST_SHARE_MIN and (main == topic).any()]
@@ -147,6 +153,10 @@ def _topic_interests(bundle: Bundle, rows: Rows, weights: Floats, anchor: Floats
 
 def mix(bundle: Bundle, rows: Rows, weights: Floats) -> Floats:
     """The mix over topics (T,) of weighted items; zeros where no item has a topic."""
+    if (fast := loops()) is not None:
+        of_items = (bundle.arrays.item_topic_ids, bundle.arrays.item_topic_shares)
+        given = (rows.astype(np.int32, copy=False), weights.astype(np.float32, copy=False))
+        return fast.mix(*of_items, *given, bundle.manifest.topic_count)
     shares = bundle.arrays.item_topic_shares[rows] * weights[:, None]
     return mix_of_shares(bundle.arrays.item_topic_ids[rows], shares, bundle.manifest.topic_count)
 
@@ -157,6 +167,13 @@ def mix_of_shares(topics: Rows, shares: Floats, topic_count: int) -> Floats:
     total = np.bincount(topics[known], weights=shares[known], minlength=topic_count).astype(np.float32)
     mass = total.sum()
     return total / mass if mass > 0 else total
+
+
+def _steady(bundle: Bundle, rows: Rows, days: npt.NDArray[np.int64]) -> Floats:
+    """`steady` of these items."""
+    if (fast := loops()) is not None and len(rows):
+        return fast.steady(bundle.arrays.item_topic_ids, bundle.arrays.item_topic_shares, rows, days)
+    return steady(_main_topics(bundle, rows), days).astype(np.float32)
 
 
 def _main_topics(bundle: Bundle, rows: Rows) -> Rows:
@@ -171,6 +188,8 @@ def entropy(shares: Floats) -> float:
     """Entropy of a mix over the logarithm of how many topics there are, in [0, 1]; 0 where there are fewer than two."""
     if len(shares) < 2:
         return 0.0
+    if (fast := loops()) is not None:
+        return fast.entropy(shares.astype(np.float32, copy=False))
     positive = shares[shares > 0].astype(np.float64)
     return float(-(positive * np.log(positive)).sum() / np.log(len(shares)))
 

@@ -1,5 +1,7 @@
 """A state read through a bundle: mixes, what was had, what is blocked."""
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from interests import bundle as bundles
 from interests.absorb import absorb
 from interests.bundle import Bundle
+from interests.compiled import numba
 from interests.encoder import Encoder
 from interests.events import Action, LogEntry
 from interests.profile import Profile, entropy, mix, positive_items, profile
@@ -125,3 +128,27 @@ def test_items_without_topics_leave_a_mix_as_it_was(tmp_path: Path) -> None:
     bundle = Bundle(said, arrays, b"", b"")
     rows = np.array([0, 20], dtype=np.int32)
     assert mix(bundle, rows, np.ones(2, dtype=np.float32)).tolist() == [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.skipif(numba() is None, reason="numba is not installed")
+@pytest.mark.parametrize("seed", range(12))
+def test_a_profile_is_the_same_without_numba(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    rng = random.Random(seed)
+    entries, count = [], rng.choice([0, 1, 5, 40, 200])
+    for offset, days_ago in enumerate(sorted((rng.randrange(90) for _ in range(count)), reverse=True)):
+        which, action = item(rng.randrange(TOPICS), rng.randrange(20)), rng.choice(list(Action)[1:])
+        entries.append(did("ada", offset, which, action, time_ms=START_MS - days_ago * DAY_MS, value=4.0))
+    state = absorb(InterestState("ada"), entries)
+    vectors = Encoder(bundle).vectors([state])[0]
+    single = replace(vectors, interests=vectors.interests[:1], shares=vectors.shares[:1])
+    compiled = profile(state, bundle, single)
+    for name in ("interests.profile.loops", "interests.anchor.loops"):
+        monkeypatch.setattr(name, lambda: None)
+    plain = profile(state, bundle, single)
+    for name in ("anchor", "recent_mix", "exposure_mix", "entropy"):
+        assert getattr(compiled, name) == pytest.approx(getattr(plain, name), abs=1e-5), name
+    assert (compiled.topic_interests is None) == (plain.topic_interests is None)
+    if compiled.topic_interests and plain.topic_interests:
+        assert compiled.topic_interests.topics.tolist() == plain.topic_interests.topics.tolist()
+        assert compiled.topic_interests.vectors == pytest.approx(plain.topic_interests.vectors, abs=1e-5)
+        assert compiled.topic_interests.shares == pytest.approx(plain.topic_interests.shares, abs=1e-5)
