@@ -17,10 +17,12 @@ the factor's mean is about 1 there. A cold user gets the default.
 """
 
 from bisect import bisect_right
+from functools import lru_cache
 
 import numpy as np
 
 from interests.bundle import Bundle
+from interests.manifest import DialPoint
 from interests.profile import Profile
 from ranking.topics import main_topics, mixes_of
 
@@ -79,7 +81,11 @@ def openness(bundle: Bundle, profile: Profile) -> float:
 
 def _curve(bundle: Bundle) -> tuple[list[float], list[float]]:
     """Dials and strengths, both rising from 0 to 1."""
-    points = bundle.manifest.dial_curve
+    return _read_curve(tuple(bundle.manifest.dial_curve))
+
+
+@lru_cache(maxsize=8)
+def _read_curve(points: tuple[DialPoint, ...]) -> tuple[list[float], list[float]]:
     dials, strengths = [0.0], [0.0]
     if len(points) > 2:
         span = points[0].kl - points[-1].kl

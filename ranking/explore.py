@@ -48,10 +48,12 @@ def explore(
     """
     if profile.is_cold or len(chosen) < SIZE_MIN or not mix.any():
         return None
-    topics = np.flatnonzero((mix < NEW_SHARE) & (bundle.arrays.topic_shares > 0))
     chance = min(EXPLORED_SHARE * len(chosen), CHANCE_MAX)
     first, second = _drawn(profile, request)
-    if not len(topics) or first >= chance:
+    if first >= chance:
+        return None
+    topics = np.flatnonzero((mix < NEW_SHARE) & (bundle.arrays.topic_shares > 0))
+    if not len(topics):
         return None
     topic = topics[int(second * len(topics))]
     of_topic = ((bundle.arrays.item_topic_ids == topic) & (bundle.arrays.item_topic_shares > 0)).any(axis=1) & allowed

@@ -33,7 +33,8 @@ def allow(bundle: Bundle, profile: Profile, query: Query, skip: frozenset[str] =
     """The items that may answer a query; `skip` are ids a feed has shown already."""
     rows = permitted(bundle, query)
     rows[profile.blocked_rows] = False
-    rows[known_rows(bundle, skip)] = False
+    if skip:
+        rows[known_rows(bundle, skip)] = False
     last_resort = np.zeros(len(rows), dtype=np.bool_)
     if (query.repeats or bundle.manifest.repeats_default) == "filter":
         had = profile.item_rows[rows[profile.item_rows]]
@@ -52,7 +53,8 @@ def permitted(bundle: Bundle, query: Query) -> Mask:
         rows &= in_categories(bundle, query.only_categories)
     if query.exclude_categories:
         rows &= ~in_categories(bundle, query.exclude_categories)
-    rows[known_rows(bundle, query.exclude_items)] = False
+    if query.exclude_items:
+        rows[known_rows(bundle, query.exclude_items)] = False
     return rows
 
 

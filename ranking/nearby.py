@@ -1,6 +1,6 @@
 """The items nearest to a vector: exact, or by an inverted file where the catalogue is large and that is faster.
 
-    exact      one product with all vectors
+    exact      one product with all vectors, in bytes first and to the end for what comes near
     inverted   vectors in cells around centroids; the cells nearest to the query are looked through (faiss, IVFFlat)
 
 Which of the two is decided as a bundle is loaded, by measuring both on its own items: the fewest cells that find
@@ -47,16 +47,22 @@ class Exact:
     """One product with everything. O(n * dim) a query."""
 
     def __init__(self, vectors: Floats) -> None:
-        """vectors (n, dim); where they are not compiled for, keeps a copy laid out by dimension."""
+        """vectors (n, dim); keeps them in steps of a byte beside, or where nothing is compiled a copy by dimension."""
         self._vectors = vectors
-        self._columns = np.ascontiguousarray(vectors.T) if finds() is None else None
+        if finds() is None:
+            self._columns = np.ascontiguousarray(vectors.T)
+        else:
+            self._codes, self._steps = _coded(vectors)
 
     def search(self, queries: Floats, counts: list[int], allowed: Mask, open_rows: int) -> list[Rows]:
         """See Nearby."""
         if (fast := finds()) is not None:
-            products = fast.products(np.ascontiguousarray(queries), self._vectors)
-            return [fast.top(product, allowed, count) for product, count in zip(products, counts, strict=True)]
-        products = queries @ (self._vectors.T if self._columns is None else self._columns)
+            made = (self._vectors, self._codes, self._steps, allowed)
+            return [
+                fast.nearest(np.ascontiguousarray(query), *made, count, open_rows)
+                for query, count in zip(queries, counts, strict=True)
+            ]
+        products = queries @ self._columns
         if open_rows < len(allowed):
             products[:, np.flatnonzero(~allowed)] = -np.inf
         return [top(product, min(count, open_rows)) for product, count in zip(products, counts, strict=True)]
@@ -116,6 +122,16 @@ def nearby(
     times = {"exact_ms": round(exact_ms, 2), "inverted_ms": round(found_ms, 2)}
     log.info("retrieval by an inverted file", extra={"vectors": name, **_said(vectors), **said, **times})
     return Inverted(vectors, index, cells)
+
+
+def _coded(vectors: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Each vector in whole steps (n, dim), and how long a step is (n,); zeros where the vector is."""
+    codes, steps = np.empty(vectors.shape, dtype=np.int8), np.empty(len(vectors), dtype=np.float32)
+    for start in range(0, len(vectors), 100_000):  # never the whole as one copy
+        part = slice(start, start + 100_000)
+        steps[part] = np.abs(vectors[part]).max(axis=1, initial=0.0) / 127.0
+        codes[part] = np.rint(vectors[part] / np.maximum(steps[part], 1e-30)[:, None])
+    return codes, steps
 
 
 def _built(faiss: Any, vectors: Floats) -> Any:

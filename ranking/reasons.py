@@ -48,15 +48,18 @@ class Reasons:
         found = np.full((len(chosen), ITEM_CAUSES_MAX), -1, dtype=np.int64)
         if self._profile.is_cold:
             return found
-        known = chosen.rows >= 0
-        for place in np.flatnonzero(known & (chosen.sources == Source.REPEAT)).tolist():
+        places_of: dict[int, list[int]] = {}
+        for place, (row, source) in enumerate(zip(chosen.rows.tolist(), chosen.sources.tolist(), strict=True)):
+            if row >= 0:
+                places_of.setdefault(source, []).append(place)
+        for place in places_of.get(Source.REPEAT, ()):
             row = int(chosen.rows[place])
             if row in self._place_of or row in self._latest:
                 found[place, 0] = row
         for source, causes in ((Source.NEIGHBOUR, self._linked), (Source.INTEREST, self._alike)):
-            places = np.flatnonzero(known & (chosen.sources == source))
-            if len(places):
-                found[places] = causes(chosen.rows[places], chosen.interests[places])
+            places = places_of.get(source)
+            if places:
+                found[places] = causes(chosen.rows.take(places), chosen.interests.take(places))
         return found
 
     def told(self, row: int) -> tuple[int, int]:

@@ -94,7 +94,8 @@ class Ranker:
         bundle = self._bundle
         dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
         earlier = np.array(known_rows(bundle, before), dtype=np.int64)
-        aim = continued(bundle, profile, aim, earlier)
+        if len(earlier):
+            aim = continued(bundle, profile, aim, earlier)
         allowed = allow(bundle, profile, query, skip)
         weights = weights_for(bundle, query.repeats, len(profile.item_rows))
         pulled = pull(bundle, profile)
@@ -173,8 +174,9 @@ class Ranker:
     def _diversify(
         self, rows: Rows, scores: Floats, dial: float, aim: Target, size: int, method: Diversify | None = None
     ) -> list[int]:
-        vectors = self._bundle.arrays.item_vectors[rows]
-        vectors[rows < 0] = 0.0
+        vectors = self._bundle.arrays.item_vectors.take(rows, axis=0)
+        if (unknown := rows < 0).any():
+            vectors[unknown] = 0.0
         return (method or self._method)(scores, vectors, mixes_of(self._bundle, rows), aim, size, dial)
 
 

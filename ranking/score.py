@@ -29,6 +29,7 @@ Pure. Fold-in factors: Hu, Koren, Volinsky, ICDM 2008. Maximum over interests: W
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +120,13 @@ def _compiled(
 
 
 def _in_order(weights: Weights) -> Floats:
-    return np.array([weights.get(name, 0.0) for name in SIGNALS], dtype=np.float32)
+    return _ordered(tuple(weights.items()))
+
+
+@lru_cache(maxsize=16)
+def _ordered(weights: tuple[tuple[str, float], ...]) -> Floats:
+    named = dict(weights)
+    return np.array([named.get(name, 0.0) for name in SIGNALS], dtype=np.float32)
 
 
 def _weighted(weights: Weights, bundle: Bundle, profile: Profile, rows: Rows, pulled: Pull | None) -> Floats:

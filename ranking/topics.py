@@ -33,7 +33,8 @@ def all_mixes(bundle: Bundle) -> Mixes:
 def mixes_of(bundle: Bundle, rows: Rows) -> Mixes:
     """The topics of these rows; row -1, an item that the bundle does not know, has none."""
     unknown = rows < 0
-    topics, shares = bundle.arrays.item_topic_ids[rows], bundle.arrays.item_topic_shares[rows]
+    topics = bundle.arrays.item_topic_ids.take(rows, axis=0)
+    shares = bundle.arrays.item_topic_shares.take(rows, axis=0)
     if unknown.any():
         topics[unknown], shares[unknown] = -1, 0.0
     return Mixes(topics, shares)

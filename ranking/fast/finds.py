@@ -13,18 +13,19 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Marks = npt.NDArray[np.int8]
+Codes = npt.NDArray[np.int8]
 
 NOTHING, INTEREST, NEIGHBOUR, POPULAR, FRESH, REPEAT = 0, 1, 2, 3, 4, 5
 """Numbers of Source (ranking/slate.py), which a compiled function cannot read."""
 
 SAMPLE_STRIDE = 16
+SLACK = 1.001  # for what rounding adds to half a step
 
 
 class Finds(NamedTuple):
     """Compiled functions of this module."""
 
-    products: Callable[..., Floats]
-    top: Callable[..., Rows]
+    nearest: Callable[..., Rows]
     pulled: Callable[..., Rows]
     shelf: Callable[..., Rows]
     gathered: Callable[..., tuple[Rows, Marks]]
@@ -36,47 +37,51 @@ def finds() -> Finds | None:
     if numba() is None:
         return None
     exact = frozenset[str]()
-    compile_into(globals(), {"_product": ANY_ORDER})
-    compile_into(globals(), dict.fromkeys(("_kth", "_above", "_mark_popular", "_mark_missing"), exact))
+    compile_into(globals(), {"_dot": ANY_ORDER, "_coded": ANY_ORDER})
+    compile_into(globals(), dict.fromkeys(("_kth", "_passing", "_above", "_mark_popular", "_mark_missing"), exact))
     return Finds(
-        compiled(products, "f2 f2"),
-        compiled(top, "f1 b1 q"),
+        compiled(nearest, "f1 f2 y2 f1 b1 q q"),
         compiled(pulled, "q1 f1 f1 b1 q"),
         compiled(shelf, "q1 q1 q1 f1 b1 q q"),
         compiled(gathered, "b1 q f1 f1 q q1 q1 q1 q1 f1 q1 q q1 f1 q q1 q1 i1 q"),
     )
 
 
-def products(queries: Floats, vectors: Floats) -> Floats:
-    """queries (k, dim) @ vectors (n, dim) transposed. Each vector is read once, from where the bundle has it."""
-    found = np.empty((len(queries), len(vectors)), np.float32)
-    for row in range(len(vectors)):
-        for query in range(len(queries)):
-            found[query, row] = _product(queries, query, vectors, row)
-    return found
+def nearest(
+    query: Floats, vectors: Floats, codes: Codes, steps: Floats, allowed: Mask, count: int, open_rows: int
+) -> Rows:
+    """Rows of the `count` allowed vectors with the largest products, in no order; exact, of equals the first rows.
 
-
-def top(values: Floats, allowed: Mask, count: int) -> Rows:
-    """Rows of the `count` largest allowed values, or of all that are allowed, in no order; equals by row.
-
-    A sample's threshold first sets most values aside; where it misled, all are looked at.
+    codes (n, dim), steps (n,): each vector in whole steps, a quarter of its bytes, so that the walk leaves the caches
+    to others. A product by codes is off by at most half a step a dimension: what could still be among the nearest is
+    multiplied out, and that is little more than what is asked for.
     """
-    sample, sampled = np.empty(len(values) // SAMPLE_STRIDE + 1, np.float32), 0
-    for row in range(0, len(values), SAMPLE_STRIDE):
-        sample[sampled] = values[row]
+    count = min(count, open_rows)
+    half = np.float32(0.5 * SLACK) * np.abs(query).sum()
+    lowest = np.empty(len(vectors), np.float32)
+    for row in range(len(vectors)):
+        lowest[row] = (_coded(codes, row, query) - half) * steps[row]
+    # A sample's threshold first sets most rows aside; where it misled, all are looked at.
+    sample, sampled = np.empty(len(vectors) // SAMPLE_STRIDE + 1, np.float32), 0
+    for row in range(0, len(vectors), SAMPLE_STRIDE):
+        sample[sampled] = lowest[row]
         sampled += allowed[row]
     place = 2 * count // SAMPLE_STRIDE + 8
     threshold = _kth(sample[:sampled], place) if place <= sampled else np.float32(-np.inf)
-    rows, passing = np.empty(len(values), np.int64), 0
-    for row in range(len(values)):
-        rows[passing] = row
-        passing += (values[row] >= threshold) & allowed[row]
-    if passing < count and threshold > -np.inf:
-        passing = 0
-        for row in range(len(values)):
-            rows[passing] = row
-            passing += allowed[row]
-    return _above(values, rows[:passing], count, np.float32(-np.inf))
+    rows = _passing(lowest, allowed, threshold)
+    if len(rows) < count:
+        rows = _passing(lowest, allowed, np.float32(-np.inf))
+    if not 0 < count < len(rows):
+        return rows[:count]
+    edge = _kth(lowest[rows], count)
+    close, found = np.empty(len(vectors), np.int64), 0
+    for row in range(len(vectors)):
+        close[found] = row
+        found += (lowest[row] + 2 * half * steps[row] >= edge) & allowed[row]
+    products = lowest
+    for row in close[:found]:
+        products[row] = _dot(vectors, row, query)
+    return _above(products, close[:found], count, np.float32(-np.inf))
 
 
 def pulled(reached: Rows, first: Floats, second: Floats, allowed: Mask, count: int) -> Rows:
@@ -281,8 +286,23 @@ def _kth(values: Floats, place: int) -> Any:
     return values[wanted]
 
 
-def _product(a: Floats, row: int, b: Floats, other: int) -> Any:
+def _passing(values: Floats, allowed: Mask, threshold: np.float32) -> Rows:
+    rows, passing = np.empty(len(values), np.int64), 0
+    for row in range(len(values)):
+        rows[passing] = row  # written in any case: quicker than a branch
+        passing += (values[row] >= threshold) & allowed[row]
+    return rows[:passing]
+
+
+def _dot(rows: Floats, row: int, other: Floats) -> Any:
     total = np.float32(0.0)
-    for dim in range(a.shape[1]):
-        total += a[row, dim] * b[other, dim]
+    for dim in range(len(other)):
+        total += rows[row, dim] * other[dim]
+    return total
+
+
+def _coded(codes: Codes, row: int, other: Floats) -> Any:
+    total = np.float32(0.0)
+    for dim in range(len(other)):
+        total += np.float32(codes[row, dim]) * other[dim]
     return total

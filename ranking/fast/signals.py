@@ -32,7 +32,7 @@ def signals_compiled() -> Signals | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    compile_into(globals(), {"_dot": ANY_ORDER})
+    compile_into(globals(), {"_dot": ANY_ORDER, "_best": ANY_ORDER})
     compile_into(globals(), dict.fromkeys(("_scaled", "_repeat", "_content", "_steep", "_kth"), frozenset()))
     content_arrays = "f1 f1 i2 f2 f2"
     return Signals(
@@ -69,10 +69,7 @@ def content_profile(item_rows: Numbers, item_weights: Floats, ids: Numbers, weig
 
 def content(rows: Rows, sparse: Floats, dense: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Floats:
     """The content signal of each row (n,), in [0, 1]. sparse, dense: as `content_profile` gives them"""
-    found = np.empty(len(rows), np.float32)
-    for place in range(len(rows)):
-        found[place] = _content(rows[place], sparse, dense, ids, weights, vectors)
-    return found
+    return _content(rows, sparse, dense, ids, weights, vectors)
 
 
 def relevance(
@@ -107,29 +104,28 @@ def relevance(
     scaled = _scaled(item_factors, factor, item_rows)
     repeat, had = _repeat(item_rows, item_weights, len(popularity))
     known = np.float32(math.sqrt(min(1.0, len(item_rows) / KNOWN_ITEMS)))
+    both = np.stack((warm, cold if len(cold) else warm))
+    by_text = both[0, 6] != 0.0 or both[1, 6] != 0.0
+    texts = _content(rows if by_text else rows[:0], sparse, dense, ids, weights, vectors)
     found = np.empty(len(rows), np.float32)
     for place in range(len(rows)):
-        row = rows[place]
-        use = cold if len(cold) and popularity[row] == 0.0 else warm
+        row, kind = rows[place], int(popularity[rows[place]] == 0.0)
         total = np.float32(0.0)
-        if use[0] != 0.0 and len(interests):
-            best = np.float32(-np.inf)
-            for interest in interests:
-                best = max(best, _dot(item_vectors, row, interest))
-            total += use[0] * best
-        if use[1] != 0.0:
-            total += use[1] * _dot(item_factors, row, scaled)
-        if use[2] != 0.0:
-            total += use[2] * _steep(transition[place])
-        if use[3] != 0.0:
-            total += use[3] * _steep(neighbour[place])
-        total += use[4] * recent_popularity[row]
-        total += use[5] * repeat[row]
-        if use[6] != 0.0:
-            total += use[6] * _content(row, sparse, dense, ids, weights, vectors)
+        if both[kind, 0] != 0.0 and len(interests):
+            total += both[kind, 0] * _best(item_vectors, row, interests)
+        if both[kind, 1] != 0.0:
+            total += both[kind, 1] * _dot(item_factors, row, scaled)
+        if both[kind, 2] != 0.0:
+            total += both[kind, 2] * _steep(transition[place])
+        if both[kind, 3] != 0.0:
+            total += both[kind, 3] * _steep(neighbour[place])
+        total += both[kind, 4] * recent_popularity[row]
+        total += both[kind, 5] * repeat[row]
+        if both[kind, 6] != 0.0:
+            total += both[kind, 6] * texts[place]
         if had[row] >= 0:
-            total += use[7] * repeat_rates[row] + use[8] * freshness[had[row]]
-        total += use[9] * visit_shares[row]
+            total += both[kind, 7] * repeat_rates[row] + both[kind, 8] * freshness[had[row]]
+        total += both[kind, 9] * visit_shares[row]
         if known < 1.0:
             total = total * known + (np.float32(1.0) - known) * recent_popularity[row]
         found[place] = total
@@ -218,15 +214,19 @@ def _repeat(item_rows: Numbers, item_weights: Floats, count: int) -> Any:
     return repeat, had
 
 
-def _content(row: int, sparse: Floats, dense: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Any:
-    total = np.float32(0.0)
-    for column in range(ids.shape[1]):
-        feature = ids[row, column]
-        if 0 <= feature < len(sparse):
-            total += sparse[feature] * weights[row, column]
-    if len(dense):
-        total += _dot(vectors, row, dense)
-    return min(max(total, np.float32(0.0)), np.float32(1.0))
+def _content(rows: Rows, sparse: Floats, dense: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Floats:
+    found = np.zeros(len(rows), np.float32)
+    if len(sparse) > 1:
+        last = np.uint32(len(sparse) - 1)  # holds 0: what the user never met falls on it, and padding, which is larger
+        for place in range(len(rows)):
+            row = rows[place]
+            for column in range(ids.shape[1]):
+                found[place] += sparse[min(np.uint32(ids[row, column]), last)] * weights[row, column]
+    for place in range(len(rows)):
+        if len(dense):
+            found[place] += _dot(vectors, rows[place], dense)
+        found[place] = min(max(found[place], np.float32(0.0)), np.float32(1.0))
+    return found
 
 
 def _steep(pull: Any) -> Any:
@@ -240,3 +240,13 @@ def _dot(rows: Floats, row: int, other: Floats) -> Any:
     for dim in range(len(other)):
         total += rows[row, dim] * other[dim]
     return total
+
+
+def _best(rows: Floats, row: int, others: Floats) -> Any:
+    best = np.float32(-np.inf)
+    for other in range(len(others)):
+        total = np.float32(0.0)
+        for dim in range(rows.shape[1]):
+            total += rows[row, dim] * others[other, dim]
+        best = max(best, total)
+    return best
