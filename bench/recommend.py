@@ -19,6 +19,7 @@ from bench.report import Row, against, arguments, finish, percentile
 from bench.stages import stages
 from bench.world import DIRECTORY, USERS, World, free_address, run, user, wait_for, world
 from examples.programs import running
+from interests.bundle import resolve
 
 METHOD = "/plural.v1.RecommendationService/Recommend"
 WARM_CALLS, COLD_CALLS = 6_000, 2_500
@@ -32,7 +33,8 @@ def main() -> None:
     """Run all rounds and report."""
     options = arguments(__doc__, rounds=10)
     shop = world()
-    store = f"lmdb:{DIRECTORY / 'recommend'}"
+    # A store of this bundle's own: states of another's would be encoded again at each call.
+    store = f"lmdb:{DIRECTORY / f'recommend-{resolve(shop.bundles).name}'}"
     run("-m", "consumer", "--from-file", shop.interactions, "--store", store, "--bundle", shop.bundles,
         "--log-level", "WARNING")  # fmt: skip
     rows, size = _one_process(shop, store, options.rounds)
