@@ -37,7 +37,8 @@ def build(path: Path, device: str) -> Serving:
     recent = tuple(bundle.item_ids[:TRIAL_ITEMS])
     try:
         view = fresh_view(anonymous_state(recent, bundle), serving)
-        serving.ranker.recommend(view.profile, Query(diversity=0.5))
+        choice = serving.ranker.choose(view.profile, Query(diversity=0.5))
+        serving.writer.body(view.profile, choice, "trial", "", {})
     except Exception as error:
         raise BundleRejected(f"{path}: cannot be ranked from: {type(error).__name__}: {error}") from error
     return serving
