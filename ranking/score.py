@@ -111,10 +111,11 @@ def _compiled(
     texts = (arrays.content_ids, arrays.content_weights, arrays.content_vectors)
     in_use = weights.get("content") or cold_weights.get("content")
     content_of_user = content_profile(bundle, profile) if in_use else (_NONE, _NONE)
+    freshness = _freshness(bundle, profile) if weights.get("lately") or cold_weights.get("lately") else _NONE
     return fast.relevance(
         rows.astype(np.int64, copy=False), _in_order(weights), _in_order(cold_weights) if cold_weights else _NONE,
         arrays.item_vectors, interests, arrays.item_factors, vectors.factor, profile.item_rows, profile.item_weights,
-        _freshness(bundle, profile), *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates,
+        freshness, *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates,
         arrays.visit_shares, *content_of_user, *texts,
     )  # fmt: skip
 
@@ -158,11 +159,11 @@ def _columns(names: list[str], bundle: Bundle, profile: Profile, rows: Rows, pul
         elif name == "popularity":
             found.append(_take(bundle.arrays.recent_popularity, rows))
         elif name == "repeat":
-            found.append(_repeat(bundle, profile, rows))
+            found.append(_of_had(bundle, profile, rows, _repeat(profile)))
         elif name == "rebuy":
-            found.append(_rebuy(bundle, profile, rows))
+            found.append(_of_had(bundle, profile, rows, bundle.arrays.repeat_rates[profile.item_rows]))
         elif name == "lately":
-            found.append(_lately(bundle, profile, rows))
+            found.append(_of_had(bundle, profile, rows, _freshness(bundle, profile)))
         elif name == "visit":
             found.append(_take(bundle.arrays.visit_shares, rows))
         elif name == "content":
@@ -201,23 +202,16 @@ def _mf(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
     return product
 
 
-def _repeat(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
+def _repeat(profile: Profile) -> Floats:
+    share = profile.item_weights / profile.item_weights.max(initial=0.0)
+    steep: Floats = np.log1p(REPEAT_STEEPNESS * share) / np.log1p(np.float32(REPEAT_STEEPNESS))
+    return steep
+
+
+def _of_had(bundle: Bundle, profile: Profile, rows: Rows, values: Floats) -> Floats:
+    """Values (m,) of the items had on these rows; 0 for what the user never had."""
     had = np.zeros(bundle.manifest.item_count, dtype=np.float32)
-    if len(profile.item_rows):
-        share = profile.item_weights / profile.item_weights.max()
-        had[profile.item_rows] = np.log1p(REPEAT_STEEPNESS * share) / np.log1p(np.float32(REPEAT_STEEPNESS))
-    return had[rows]
-
-
-def _rebuy(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
-    had = np.zeros(bundle.manifest.item_count, dtype=np.float32)
-    had[profile.item_rows] = bundle.arrays.repeat_rates[profile.item_rows]
-    return had[rows]
-
-
-def _lately(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
-    had = np.zeros(bundle.manifest.item_count, dtype=np.float32)
-    had[profile.item_rows] = _freshness(bundle, profile)
+    had[profile.item_rows] = values
     return had[rows]
 
 

@@ -85,9 +85,14 @@ def fold_in(gram: npt.NDArray[np.float64], factors: Floats, weights: Floats) -> 
     return factor
 
 
-def _solve(extra: sparse.csr_array, start: Floats, others: Floats) -> Floats:
-    """Conjugate gradient over all rows at once; each row is a system of its own."""
-    system = (others.T @ others + REGULARISATION * np.eye(others.shape[1])).astype(np.float32)
+def solve_rows(
+    extra: sparse.csr_array, target: npt.NDArray[np.floating], start: Floats, others: Floats, ridge: float, steps: int
+) -> Floats:
+    """Each row's x of (others' others + ridge I + others' diag(extra) others) x = target, from `start`.
+
+    extra (r, c): confidences above 1; target, start (r, d); others (c, d). Conjugate gradient over all rows at once.
+    """
+    system = (others.T @ others + ridge * np.eye(others.shape[1])).astype(np.float32)
     rows = np.repeat(np.arange(extra.shape[0], dtype=np.int32), np.diff(extra.indptr))
 
     def apply(x: Floats) -> Floats:
@@ -96,22 +101,24 @@ def _solve(extra: sparse.csr_array, start: Floats, others: Floats) -> Floats:
             part = slice(begin, begin + CHUNK)
             products[part] = np.einsum("ed,ed->e", x[rows[part]], others[extra.indices[part]])
         weighted = sparse.csr_array((extra.data * products, extra.indices, extra.indptr), extra.shape)
-        applied: Floats = x @ system + weighted @ others
+        applied: Floats = x @ system + (weighted @ others).astype(np.float32, copy=False)
         return applied
 
-    target = sparse.csr_array((1.0 + extra.data, extra.indices, extra.indptr), extra.shape) @ others
     x = start.copy()
     residual: Floats = (target - apply(x)).astype(np.float32)
-    direction = residual.copy()
-    size = np.einsum("nd,nd->n", residual, residual)
-    for _ in range(SWEEP_STEPS):
+    direction, size = residual.copy(), np.einsum("nd,nd->n", residual, residual)
+    for _ in range(steps):
         applied = apply(direction)
         along = np.einsum("nd,nd->n", direction, applied)
         step = np.where(along > 1e-12, size / np.maximum(along, 1e-12), 0.0)[:, None].astype(np.float32)
         x += step * direction
         residual -= step * applied
-        new_size = np.einsum("nd,nd->n", residual, residual)
-        turn = np.where(size > 1e-12, new_size / np.maximum(size, 1e-12), 0.0)[:, None].astype(np.float32)
-        direction = residual + turn * direction
-        size = new_size
+        grown = np.einsum("nd,nd->n", residual, residual)
+        turn = np.where(size > 1e-12, grown / np.maximum(size, 1e-12), 0.0)[:, None].astype(np.float32)
+        direction, size = residual + turn * direction, grown
     return x
+
+
+def _solve(extra: sparse.csr_array, start: Floats, others: Floats) -> Floats:
+    target = sparse.csr_array((1.0 + extra.data, extra.indices, extra.indptr), extra.shape) @ others
+    return solve_rows(extra, target, start, others, REGULARISATION, SWEEP_STEPS)

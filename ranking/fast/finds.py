@@ -38,7 +38,9 @@ def finds() -> Finds | None:
         return None
     exact = frozenset[str]()
     compile_into(globals(), {"_dot": ANY_ORDER, "_coded": ANY_ORDER})
-    compile_into(globals(), dict.fromkeys(("_kth", "_passing", "_above", "_mark_popular", "_mark_missing"), exact))
+    compile_into(
+        globals(), dict.fromkeys(("_kth", "_passing", "_above", "_mark_first", "_mark_popular", "_mark_missing"), exact)
+    )
     return Finds(
         compiled(nearest, "f1 f2 y2 f1 b1 q q"),
         compiled(pulled, "q1 f1 f1 b1 q"),
@@ -136,26 +138,14 @@ def gathered(
     found = np.zeros(len(allowed), np.int8)
     # Weakest reason first, so that a stronger one writes over it.
     _mark_popular(found, allowed, anchor, catalogue, popular_count, popular_by_topic, topic_starts, topic_ends)
-    marked = 0
-    for row in fresh:
-        if marked == fresh_count:
-            break
-        if allowed[row]:
-            found[row] = FRESH
-            marked += 1
+    _mark_first(found, allowed, fresh, fresh_count, FRESH)
     for at in _above(cold_scores, np.arange(len(cold)), cold_count, np.float32(0.0)):
         found[cold[at]] = INTEREST
     for row in near:
         found[row] = INTEREST
     for row in pulled:
         found[row] = NEIGHBOUR
-    marked = 0
-    for row in item_rows:
-        if marked == repeat_count:
-            break
-        if allowed[row]:
-            found[row] = REPEAT
-            marked += 1
+    _mark_first(found, allowed, item_rows, repeat_count, REPEAT)
     missing = min(count, int(np.sum(allowed))) - int(np.sum(found != NOTHING))
     if missing > 0:
         _mark_missing(found, allowed, missing, popular, popularity, cold, cold_scores)
@@ -229,6 +219,17 @@ def _mark_missing(
         if come > 0 and not fits[place]:
             found[unknown[place]] = NOTHING
             come -= 1
+
+
+def _mark_first(found: npt.NDArray[np.int8], allowed: Mask, rows: Any, count: int, source: int) -> None:
+    """Mark the first `count` allowed ones of these rows."""
+    marked = 0
+    for row in rows:
+        if marked == count:
+            break
+        if allowed[row]:
+            found[row] = source
+            marked += 1
 
 
 def _above(values: Floats, rows: Rows, count: int, floor: np.float32) -> Rows:

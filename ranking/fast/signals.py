@@ -99,7 +99,7 @@ def relevance(
 
     warm, cold (10,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
     all others. interests (k, dim): times their weights; transition, neighbour (n,): pulls on these rows;
-    freshness (m,): of the items had
+    freshness (m,): of the items had, empty where it has no weight
     """
     scaled = _scaled(item_factors, factor, item_rows)
     repeat, had = _repeat(item_rows, item_weights, len(popularity))
@@ -124,7 +124,9 @@ def relevance(
         if both[kind, 6] != 0.0:
             total += both[kind, 6] * texts[place]
         if had[row] >= 0:
-            total += both[kind, 7] * repeat_rates[row] + both[kind, 8] * freshness[had[row]]
+            total += both[kind, 7] * repeat_rates[row]
+            if both[kind, 8] != 0.0:
+                total += both[kind, 8] * freshness[had[row]]
         total += both[kind, 9] * visit_shares[row]
         if known < 1.0:
             total = total * known + (np.float32(1.0) - known) * recent_popularity[row]

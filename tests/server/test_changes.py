@@ -35,6 +35,18 @@ from tests.support.server import shared_bundle, until
 LOG = LogPartition("test-log", 0)
 
 
+class AwayAtFirst:
+    """What makes a store's change log fail when it is first read."""
+
+    failures = 3
+
+    def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("away")
+        return super().changes(since, limit, wait_s)
+
+
 @asynccontextmanager
 async def watched(store: InterestStore, on_lost: Callable[[], None] = lambda: None) -> AsyncIterator[dict[str, float]]:
     """The wakes told of while the block runs; a user whose state moved without a wake has -1."""
@@ -92,14 +104,8 @@ async def test_more_changes_than_one_look_takes_are_all_told(tmp_path: Path, mon
 
 
 async def test_a_local_log_that_is_away_is_asked_again_and_then_anybody_may_have_moved(tmp_path: Path) -> None:
-    class Away(LmdbStore):
-        failures = 3
-
-        def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
-            if self.failures:
-                self.failures -= 1
-                raise StoreUnavailable("away")
-            return super().changes(since, limit, wait_s)
+    class Away(AwayAtFirst, LmdbStore):
+        pass
 
     store, lost = Away(tmp_path / "store"), asyncio.Event()
     store.claim([LOG])
@@ -124,14 +130,8 @@ async def test_a_trimmed_log_means_that_anybody_may_have_moved(tmp_path: Path) -
 
 
 async def test_a_log_that_is_away_is_asked_again_and_then_anybody_may_have_moved(tmp_path: Path) -> None:
-    class Away(MemoryStore):
-        failures = 3
-
-        def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
-            if self.failures:
-                self.failures -= 1
-                raise StoreUnavailable("away")
-            return super().changes(since, limit, wait_s)
+    class Away(AwayAtFirst, MemoryStore):
+        pass
 
     store, lost = Away(), asyncio.Event()
     writing = recorder(tmp_path / "log", store)

@@ -15,9 +15,9 @@ from scipy import sparse
 
 from trainer.data import Events
 from trainer.evaluation.moments import Past
+from trainer.factorise import solve_rows
 
 DIM, SWEEPS, STEPS = 64, 10, 3
-CHUNK = 65_536  # entries a gather takes at once, so that it stays in the cache
 
 Floats = npt.NDArray[np.float32]
 
@@ -52,29 +52,6 @@ class ALS:
         return found
 
     def _solve(self, had: sparse.csr_array, start: Floats, others: Floats) -> Floats:
-        """Conjugate gradient over all rows at once; each row is a system of its own."""
-        system = (others.T @ others + self._ridge * np.eye(DIM)).astype(np.float32)
-        rows = np.repeat(np.arange(had.shape[0]), np.diff(had.indptr))
-
-        def apply(x: Floats) -> Floats:
-            products = np.empty(len(rows), dtype=np.float32)
-            for begin in range(0, len(rows), CHUNK):
-                part = slice(begin, begin + CHUNK)
-                products[part] = np.einsum("ed,ed->e", x[rows[part]], others[had.indices[part]])
-            seen = sparse.csr_array((self._alpha * products, had.indices, had.indptr), shape=had.shape)
-            applied: Floats = x @ system + (seen @ others).astype(np.float32)
-            return applied
-
-        x = start.copy()
-        residual: Floats = ((1.0 + self._alpha) * (had @ others)).astype(np.float32) - apply(x)
-        direction, size = residual.copy(), np.einsum("nd,nd->n", residual, residual)
-        for _ in range(STEPS):
-            applied = apply(direction)
-            along = np.einsum("nd,nd->n", direction, applied)
-            step = np.where(along > 1e-12, size / np.maximum(along, 1e-12), 0.0)[:, None].astype(np.float32)
-            x += step * direction
-            residual -= step * applied
-            grown = np.einsum("nd,nd->n", residual, residual)
-            turn = np.where(size > 1e-12, grown / np.maximum(size, 1e-12), 0.0)[:, None].astype(np.float32)
-            direction, size = residual + turn * direction, grown
-        return x
+        extra = sparse.csr_array((np.float32(self._alpha) * had.data, had.indices, had.indptr), shape=had.shape)
+        target: Floats = ((1.0 + self._alpha) * (had @ others)).astype(np.float32)
+        return solve_rows(extra, target, start, others, self._ridge, STEPS)

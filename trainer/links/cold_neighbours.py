@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from trainer.links.neighbours import blocks
+
 COLD_SLOTS = 8
 ALIKE = 16  # content neighbours an item, to measure the alignment by
 ALIGNMENT_ITEMS_MAX = 4_000
 PRODUCTS_MAX = 150_000_000  # of two features met; the commonest features are left out where there would be more
-BLOCK_PRODUCTS_MAX = 24_000_000
 
 Rows = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -74,12 +75,9 @@ def most_alike(described: sparse.csr_array, asked: Longs, among: Longs, count: i
     """
     left, right = _affordable(described[asked], described[among])
     right_by_feature = sparse.csr_array(right.T)
-    costs = np.cumsum(left.astype(bool).astype(np.float64) @ np.diff(right_by_feature.indptr).astype(np.float64))
+    costs = left.astype(bool).astype(np.float64) @ np.diff(right_by_feature.indptr).astype(np.float64)
     rows, found = np.full((len(asked), count), -1, dtype=np.int32), np.zeros((len(asked), count), dtype=np.float32)
-    begin = 0
-    while begin < len(asked):
-        before = costs[begin - 1] if begin else 0.0
-        end = max(int(np.searchsorted(costs, before + BLOCK_PRODUCTS_MAX)), begin + 1)
+    for begin, end in blocks(costs):
         product = sparse.csr_array(left[begin:end] @ right_by_feature)
         for place in range(end - begin):
             part = slice(product.indptr[place], product.indptr[place + 1])
@@ -89,7 +87,6 @@ def most_alike(described: sparse.csr_array, asked: Longs, among: Longs, count: i
                 np.lexsort((turn, -values.round(4)))[:count] if len(values) <= 4 * count else _best(values, turn, count)
             )
             rows[begin + place, : len(best)], found[begin + place, : len(best)] = among[columns[best]], values[best]
-        begin = end
     return rows, found
 
 

@@ -8,6 +8,7 @@ the other. `LinkRule` says how fast nearness and queries fade; trainer/links/lin
 ItemKNN: Sarwar et al., WWW 2001; shrinkage: Koren, KDD 2008.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,18 +84,28 @@ def transitions(events: Events, rule: LinkRule, count: int) -> tuple[Rows, Float
     return rows, found / top if top > 0 else found
 
 
+def blocks(costs: npt.NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """From where to where rows are multiplied at once: as many as cost BLOCK_PRODUCTS_MAX together, one at least.
+
+    costs (r,): entries of each row's product before duplicates are summed
+    """
+    total, begin = np.cumsum(costs), 0
+    while begin < len(total):
+        before = total[begin - 1] if begin else 0.0
+        end = max(int(np.searchsorted(total, before + BLOCK_PRODUCTS_MAX)), begin + 1)
+        yield begin, end
+        begin = end
+
+
 def cosines(weights: sparse.csr_array, count: int, of: npt.NDArray[np.int64]) -> tuple[Rows, Floats]:
     """Shrunk cosines of users' log weights: rows and weights (len(of), count) of the items `of`, best first."""
     x = _strongest(weights, ITEMS_A_USER_MAX)
     x.data = np.log1p(x.data)
     norms = np.sqrt(np.asarray(x.multiply(x).sum(axis=0)).ravel()).astype(np.float32)
     by_item = sparse.csr_array(sparse.csr_array(x.T)[of])
-    costs = np.cumsum(by_item.astype(bool).astype(np.float64) @ np.diff(x.indptr).astype(np.float64))
+    costs = by_item.astype(bool).astype(np.float64) @ np.diff(x.indptr).astype(np.float64)
     rows, found = np.full((len(of), count), -1, dtype=np.int32), np.zeros((len(of), count), dtype=np.float32)
-    begin = 0
-    while begin < len(of):
-        before = costs[begin - 1] if begin else 0.0
-        end = max(int(np.searchsorted(costs, before + BLOCK_PRODUCTS_MAX)), begin + 1)
+    for begin, end in blocks(costs):
         product = sparse.csr_array(by_item[begin:end] @ x)
         product.sort_indices()
         for place in range(begin, end):
@@ -105,7 +116,6 @@ def cosines(weights: sparse.csr_array, count: int, of: npt.NDArray[np.int64]) ->
             best = np.argsort(-mine, kind="stable")[:count]
             best = best[mine[best] > 0]
             rows[place, : len(best)], found[place, : len(best)] = columns[best], mine[best]
-        begin = end
     return rows, found
 
 

@@ -7,35 +7,25 @@ for both rows; what a whole loop has one of (coverage, Gini, bursts) comes with 
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from trainer.evaluation.metrics import BOOTSTRAP_ROUNDS
+from trainer.evaluation.table import Figure
 from trainer.simulation.burst import Burst, Like
 from trainer.simulation.figures import BY_PERSON, BY_ROUND, METRICS, Measures
 from trainer.simulation.loop import ROWS
 from trainer.simulation.page import page
 
-BOOTSTRAP_ROUNDS = 1000
 RATIO_MIN = 1e-9  # of what is divided by
 UNBIASED = " (no position bias)"
 
 Doubles = npt.NDArray[np.float64]
 Found = Mapping[str, Sequence[Measures]]
 """By row, the measures of each seed."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number with its interval."""
-
-    row: str
-    metric: str
-    value: float
-    low: float
-    high: float
 
 
 def figures_of(found: Found, seed: int) -> list[Figure]:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from interests import bundle as bundles
 from interests.errors import SettingsRejected
+from trainer.evaluation.table import Figure
 from trainer.inputs import Inputs
 from trainer.progress import Reporter
 from trainer.settings import HistorySettings
 from trainer.simulation.figures import Measures
 from trainer.simulation.loop import ROWS, Row
 from trainer.simulation.people import fit_tastes
-from trainer.simulation.report import UNBIASED, Figure, burst_figures, figures_of, lines, write
+from trainer.simulation.report import UNBIASED, burst_figures, figures_of, lines, write
 from trainer.simulation.workers import Job, Players, Stage, players
 from trainer.simulation.world import first_halves
 from trainer.timing import Stopwatch

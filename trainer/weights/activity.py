@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranking.score import SIGNALS
-from trainer.weights.fusion import WORTH, Question, crossed, fit_near_top
+from trainer.weights.fusion import WORTH, Question, crossed, fit_near_top, named
 
 USERS_MIN = 100  # a band, to learn from
 
@@ -47,9 +47,5 @@ def by_activity(questions: Sequence[Question], items_had: npt.NDArray[np.integer
     report = {"items_max": float(items_max), "ndcg@10_together": together, "ndcg@10_by_band": apart}
     if apart <= (1.0 + WORTH) * together:
         return Bands(items_max, {}, {}, report)
-    few, many = (_named(fit_near_top(part, places)) for part in parts)
+    few, many = (named(fit_near_top(part, places)) for part in parts)
     return Bands(items_max, few, many, report)
-
-
-def _named(weights: npt.NDArray[np.float64]) -> Weights:
-    return {name: round(float(weight), 6) for name, weight in zip(SIGNALS, weights, strict=True) if weight > 0}

@@ -76,10 +76,15 @@ def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[st
     alone = [mean_ndcg(questions, _only(place)) for place in range(len(SIGNALS))]
     best = int(np.argmax(alone))
     weights = fit_near_top(questions, places) if kept >= alone[best] else _only(best)
-    said = {name: round(float(weight), 6) for name, weight in zip(SIGNALS, weights, strict=True) if weight > 0}
+    said = named(weights)
     adds = {name: _adds(questions, weights, SIGNALS.index(name)) for name in said}
     report = {"ndcg@10": max(kept, alone[best]), "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
     return said, report | {"alone": dict(zip(SIGNALS, alone, strict=True))}
+
+
+def named(weights: Doubles) -> dict[str, float]:
+    """Weights (S,) by signal, as a manifest says them; those of 0 are left out."""
+    return {name: round(float(weight), 6) for name, weight in zip(SIGNALS, weights, strict=True) if weight > 0}
 
 
 def crossed(questions: Sequence[Question], places: Sequence[int]) -> float:
