@@ -21,7 +21,7 @@ from interests.errors import StoreUnavailable
 from interests.events import Action, Interaction, LogEntry, LogPartition
 from interests.profile import Profile, profile
 from interests.state import InterestState
-from interests.stores.base import InterestStore
+from interests.stores.base import InterestStore, Snapshot, Snapshots
 from ranking.recommend import Ranker
 from server.metrics import Metrics
 from server.wire import SlateWriter
@@ -29,6 +29,7 @@ from server.wire import SlateWriter
 VIEWS_MAX = 512  # about 30 KB each
 READS_MAX = 32  # at one time, from a store that is not embedded
 READ_S_MAX = 2.0
+SNAPSHOT_S_MAX = 0.05  # that one is held where nothing is written
 
 T = TypeVar("T")
 
@@ -68,6 +69,10 @@ class States:
         self._metrics = metrics
         self._views_max = views_max
         self._views: OrderedDict[str, View] = OrderedDict()
+        self._snapshots = store if isinstance(store, Snapshots) else None
+        self._snapshot: Snapshot | None = None
+        self._versions: dict[str, int] = {}  # read from this snapshot
+        self._letting_go: asyncio.TimerHandle
         self._threads = ThreadPoolExecutor(READS_MAX, "store-read")
 
     async def read(self, user_id: str, *, newest: bool = False) -> InterestState:
@@ -96,7 +101,16 @@ class States:
 
         Raises StoreUnavailable.
         """
-        return self._store.versions((user_id,)).get(user_id, 0) if self._store.embedded else None
+        if self._snapshots is None:
+            return self._store.versions((user_id,)).get(user_id, 0) if self._store.embedded else None
+        if self._snapshot is None or not self._snapshot.is_newest():
+            self._let_go()
+            self._snapshot = self._snapshots.snapshot()
+            self._letting_go = asyncio.get_running_loop().call_later(SNAPSHOT_S_MAX, self._let_go)
+        version = self._versions.get(user_id)
+        if version is None:
+            version = self._versions[user_id] = self._snapshot.version(user_id)
+        return version
 
     async def version(self, user_id: str) -> int:
         """The same, waiting where it must. Raises StoreUnavailable."""
@@ -124,7 +138,15 @@ class States:
 
     def close(self) -> None:
         """Let go of the threads that read."""
+        self._let_go()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _let_go(self) -> None:
+        if self._snapshot is not None:
+            self._letting_go.cancel()
+            self._snapshot.close()
+            self._snapshot = None
+            self._versions.clear()
 
     async def _elsewhere(self, ask: Callable[[tuple[str]], dict[str, T]], user_id: str) -> dict[str, T]:
         read = asyncio.get_running_loop().run_in_executor(self._threads, ask, (user_id,))

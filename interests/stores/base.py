@@ -123,6 +123,28 @@ class InterestStore(Protocol):
         """Let go of files and connections; further calls raise."""
 
 
+class Snapshot(Protocol):
+    """The store as it was at one moment, for many small reads: what opening a read costs is paid once. It keeps old
+    data from being overwritten, so it must not be held for long."""
+
+    def is_newest(self) -> bool:
+        """True where nothing has been written since. Costs less than opening another."""
+
+    def version(self, user_id: str) -> int:
+        """The version of the user's state, 0 for one never seen."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """An embedded store whose reads can share one snapshot."""
+
+    def snapshot(self) -> Snapshot:
+        """As of now. Raises StoreUnavailable. Close it soon."""
+
+
 @runtime_checkable
 class Waking(Protocol):
     """A store of this host, whose changes can be waited for beside other things, without a thread."""

@@ -70,25 +70,23 @@ class LmdbStore:
 
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """See InterestStore."""
+        with self._reading() as (env, txn):
+            snapshot = _Snapshot(env, txn)
+            found = {user_id: snapshot.version(user_id) for user_id in user_ids}
+        return {user_id: version for user_id, version in found.items() if version}
+
+    def snapshot(self) -> "_Snapshot":
+        """See Snapshots."""
         if self._closed:
             raise fence.closed()
-        found = {}
         env = self._environment
         env.acquire()
-        # Asked for each warm call, and so without the context managers that the rest is made of.
         try:
-            with env.lmdb.begin(env.states, buffers=True) as txn:
-                for user_id in user_ids:
-                    key = user_id.encode()
-                    data = txn.get(key) if 0 < len(key) <= KEY_BYTES_MAX else None
-                    if data is not None:
-                        found[user_id] = record.version(data)
-        except lmdb.Error:
             with env.errors():
-                raise
-        finally:
+                return _Snapshot(env, env.lmdb.begin(env.states, buffers=True))
+        except BaseException:
             env.release()
-        return found
+            raise
 
     def claim(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, int]:
         """See InterestStore."""
@@ -271,6 +269,36 @@ class LmdbStore:
                         break
                     entries.append(_change(data))
         return Changes(entries, (after + len(entries),), False)
+
+
+class _Snapshot:
+    """One read transaction."""
+
+    __slots__ = ("_commit", "_env", "_txn")
+
+    def __init__(self, env: Environment, txn: Any) -> None:
+        self._env, self._txn = env, txn
+        self._commit = txn.id()
+
+    def is_newest(self) -> bool:
+        """See Snapshot. A commit that is still being synced counts as written."""
+        return bool(self._env.lmdb.info()["last_txnid"] == self._commit)
+
+    def version(self, user_id: str) -> int:
+        """See Snapshot."""
+        key = user_id.encode()
+        # Asked for each warm call, and so without a context manager.
+        try:
+            data = self._txn.get(key, db=self._env.states) if 0 < len(key) <= KEY_BYTES_MAX else None
+        except lmdb.Error:
+            with self._env.errors():
+                raise
+        return record.version(data)
+
+    def close(self) -> None:
+        """See Snapshot."""
+        self._txn.abort()
+        self._env.release()
 
 
 def _change(data: bytes) -> Change:

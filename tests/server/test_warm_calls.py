@@ -1,15 +1,22 @@
 """A call that was answered before: never parsed or looked for again, and never answered with an old slate."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from plural.v1 import recommendations_pb2
 
+from interests.apply import apply
 from interests.errors import InvalidRequest
+from interests.stores.base import Snapshot
 from interests.stores.lmdb import LmdbStore
+from server.bundles import build
 from server.memo import ENTRY_OVERHEAD_BYTES, REQUEST_BYTES_MAX, Memo
+from server.metrics import Metrics
 from server.parts import running
-from tests.support.server import connect, event, record, serving, settings
+from server.states import SNAPSHOT_S_MAX, States
+from tests.support.entries import LOG, did
+from tests.support.server import connect, event, record, serving, settings, shared_bundle
 from tests.support.tiny_bundle import item
 
 ASKED = recommendations_pb2.RecommendRequest(user_id="ada", size=5)
@@ -63,3 +70,36 @@ async def test_the_cached_answer_costs_no_read_of_a_state(tmp_path: Path, monkey
         for _ in range(5):
             await client.recommendations.Recommend(ASKED)
         assert len(reads) == 1
+
+
+async def test_versions_are_read_through_one_snapshot_that_is_never_old_and_never_held_for_long(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "store")
+    store.claim([LOG])
+    states = States(store, build(shared_bundle(), "cpu"), Metrics())
+    opened: list[Snapshot] = []
+    take = store.snapshot
+
+    def counted() -> Snapshot:
+        opened.append(take())
+        return opened[-1]
+
+    store.snapshot = counted  # type: ignore[method-assign, assignment]
+    for offset in range(3):
+        apply([did("ada", offset, item(0, 0))], {LOG: offset + 1}, store)
+        assert [states.version_now("ada") for _ in range(5)] == [offset + 1] * 5
+    assert len(opened) == 3
+    assert readers(store) == 1
+    for _ in range(200):
+        if not readers(store):
+            break
+        await asyncio.sleep(SNAPSHOT_S_MAX)
+    assert readers(store) == 0, "it lets go by itself"
+    assert states.version_now("ada") == 3
+    states.close()
+    assert readers(store) == 0
+
+
+def readers(store: LmdbStore) -> int:
+    """How many reads of the store are open: each keeps old pages from being used again."""
+    said = store._environment.lmdb.readers()
+    return sum(line.split()[2] != "-" for line in said.splitlines()[1:])

@@ -16,6 +16,7 @@ from interests.apply import apply
 from interests.errors import SettingsRejected, StoreCorrupt, StoreError, StoreUnavailable
 from interests.state import InterestState
 from interests.stores import open_store
+from interests.stores.base import Snapshots
 from interests.stores.lmdb import LmdbStore
 from tests.support import absorbing
 from tests.support.entries import LOG, bits, did, random_log, replayed, users_of
@@ -94,6 +95,22 @@ def test_a_reader_may_open_before_the_writer_and_sees_what_another_process_write
     assert bits(reader.get(users_of(random_log(5, 100)))) == bits(replayed(random_log(5, 100)))
     assert {change.user_id for change in reader.changes(start).entries} == users_of(random_log(5, 100))
     reader.close()
+
+
+def test_a_snapshot_says_versions_as_of_its_moment_and_knows_when_it_is_old(path: Path) -> None:
+    writer, reader = open_store(f"lmdb:{path}"), open_store(f"lmdb:{path}", read_only=True)
+    assert isinstance(reader, Snapshots)
+    writer.claim([LOG])
+    apply([did("ada", 0, "item-1")], {LOG: 1}, writer)
+    snapshot = reader.snapshot()
+    said = [snapshot.version(user_id) for user_id in ("ada", "nobody", "", "x" * 600)]
+    assert said == [1, 0, 0, 0]
+    assert snapshot.is_newest()
+    apply([did("ada", 1, "item-2")], {LOG: 2}, writer)
+    assert not snapshot.is_newest()
+    assert snapshot.version("ada") == 1
+    snapshot.close()
+    assert reader.snapshot().version("ada") == 2
 
 
 def test_a_read_only_handle_refuses_to_write(path: Path) -> None:
