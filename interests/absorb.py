@@ -15,8 +15,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from interests.columns import Faded, Recent
 from interests.events import STARS_MAX, Action, Interaction, LogEntry
-from interests.state import Faded, InterestState, Recent, erased
+from interests.state import InterestState, erased
 
 MS_PER_DAY = 86_400_000.0
 
@@ -90,9 +91,9 @@ class _Draft:
 
     def _load(self, state: InterestState) -> None:
         self._state = state
-        self._memories = dict(state.memories)
+        self._memories = dict(state.memories.items())
         self._recent = list(state.recent)
-        self._exposure = dict(state.exposure)
+        self._exposure = dict(state.exposure.items())
         self._event_ids = list(state.event_id_hashes)
         self._known_event_ids = set(state.event_id_hashes)
         self._interaction_count = state.interaction_count

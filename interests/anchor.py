@@ -47,15 +47,14 @@ def anchor_weights(
         return weights
     if (fast := loops()) is not None:
         of_events = (recent_rows, recent_ages_days, recent_actions, shown_rows, shown_weights)
-        by_action = _BY_DEFAULT if rule is DEFAULT_RULE else _by_action(rule)
         constants = (RIPE_AT_ONCE, RIPE_HALF_LIFE_DAYS, PROMPTED, SHOWN_MIN)
-        return fast.anchor_weights(rows, weights, *of_events, *by_action, rule.recent_max, *constants)
+        return fast.anchor_weights(rows, weights, *of_events, *by_action(rule), rule.recent_max, *constants)
     place = np.full(int(max(rows.max(), recent_rows.max())) + 1, -1)
     place[rows] = np.arange(len(rows))
     at = place[recent_rows]
     known = at >= 0  # not what was disliked since
     at, ages = at[known], recent_ages_days[known]
-    strengths, half_lives = _by_action(rule)
+    strengths, half_lives = by_action(rule)
     faded = strengths[recent_actions[known]] * np.exp2(-ages / half_lives[recent_actions[known]])
     prompted = np.where(np.isin(recent_rows[known], shown_rows[shown_weights > SHOWN_MIN]), PROMPTED, 1.0)
     counted = np.bincount(at, weights=faded, minlength=len(rows))
@@ -90,6 +89,11 @@ def steady(topics: Rows, days: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]
     a_day = len(topics) / len(np.unique(days))
     counted: npt.NDArray[np.float64] = np.minimum(1.0, a_day * active[topic] / items[topic])
     return counted
+
+
+def by_action(rule: AbsorbRule = DEFAULT_RULE) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Strengths, none below 0, and half-lives in days, each by the number of an action."""
+    return _BY_DEFAULT if rule is DEFAULT_RULE else _by_action(rule)
 
 
 def _by_action(rule: AbsorbRule) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

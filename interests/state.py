@@ -3,34 +3,19 @@
 A state is immutable: absorbing makes a new one. What is stored has a layout version, and old layouts are read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 from plural.v1 import storage_pb2
 
+from interests.columns import Columns, Faded, Latest, Memories, Recent, exposure_columns, memory_columns, recent_columns
 from interests.errors import StoreCorrupt
-from interests.events import ACTIONS, Action, LogPartition
+from interests.events import Action, LogPartition
 
 FORMAT = 1
-
-
-class Faded(NamedTuple):
-    """A faded sum and the time up to which it has been faded, in milliseconds since 1970."""
-
-    weight: float
-    as_of_ms: int
-
-
-class Recent(NamedTuple):
-    """One of the latest interactions."""
-
-    item_id: str
-    action: Action
-    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +50,7 @@ class InterestState:
     interaction_count: int = 0
     last_event_ms: int = 0
     memories: Mapping[tuple[str, Action], Faded] = field(default_factory=dict)
-    recent: tuple[Recent, ...] = ()
+    recent: Sequence[Recent] = ()
     exposure: Mapping[str, Faded] = field(default_factory=dict)
     watermarks: Mapping[LogPartition, int] = field(default_factory=dict)
     event_id_hashes: tuple[int, ...] = ()
@@ -103,23 +88,15 @@ def to_bytes(state: InterestState) -> bytes:
     )
     # By column: a field set at once costs a fraction of one appended to.
     if state.memories:
-        memories = stored.memories
-        item_ids, actions = zip(*state.memories, strict=True)
-        memories.item_ids.extend(item_ids)
-        memories.actions.extend(actions)
-        weights, as_of_ms = zip(*state.memories.values(), strict=True)
-        memories.weights.extend(weights)
-        memories.as_of_ms.extend(as_of_ms)
+        _extend(stored.memories, memory_columns(state.memories))
+    _extend(
+        stored.exposure, exposure_columns(state.exposure)
+    )  # also where empty, so that stored forms keep their bytes
     if state.recent:
-        item_ids, actions, times_ms = zip(*state.recent, strict=True)
-        stored.recent.item_ids.extend(item_ids)
-        stored.recent.actions.extend(actions)
-        stored.recent.times_ms.extend(times_ms)
-    stored.exposure.item_ids.extend(state.exposure)  # also where empty, so that stored forms keep their bytes
-    if state.exposure:
-        weights, as_of_ms = zip(*state.exposure.values(), strict=True)
-        stored.exposure.weights.extend(weights)
-        stored.exposure.as_of_ms.extend(as_of_ms)
+        columns = recent_columns(state.recent)
+        stored.recent.item_ids.extend(columns.item_ids)
+        stored.recent.actions.extend(columns.actions)
+        stored.recent.times_ms.extend(columns.times_ms)
     for (incarnation, partition), offset in state.watermarks.items():
         stored.watermarks.add(incarnation=incarnation, partition=partition, offset=offset)
     if state.vectors is not None:
@@ -165,16 +142,15 @@ def as_stored(state: InterestState) -> InterestState:
 
 
 def _state(stored: storage_pb2.StoredState) -> InterestState:
-    memories, exposure, recent = stored.memories, stored.exposure, stored.recent
-    keys = zip(memories.item_ids, _actions(memories.actions), strict=True)
+    recent = stored.recent
     return InterestState(
         user_id=stored.user_id,
         version=stored.version,
         interaction_count=stored.interaction_count,
         last_event_ms=stored.last_event_ms,
-        memories=dict(zip(keys, _faded(memories), strict=True)),
-        recent=tuple(map(Recent._make, zip(recent.item_ids, _actions(recent.actions), recent.times_ms, strict=True))),
-        exposure=dict(zip(exposure.item_ids, _faded(exposure), strict=True)),
+        memories=Memories(_columns(stored.memories)),
+        recent=Latest(Columns(recent.item_ids[:], recent.actions[:], (), recent.times_ms[:])),
+        exposure=Memories(_columns(stored.exposure)),
         watermarks={LogPartition(mark.incarnation, mark.partition): mark.offset for mark in stored.watermarks},
         event_id_hashes=tuple(stored.event_id_hashes),
         erased=stored.erased,
@@ -183,16 +159,15 @@ def _state(stored: storage_pb2.StoredState) -> InterestState:
     )
 
 
-def _actions(numbers: Iterable[int]) -> list[Action]:
-    """Raises ValueError for a number unknown here. A look-up, because calling the enum costs ten of them."""
-    try:
-        return [ACTIONS[number] for number in numbers]
-    except KeyError as error:
-        raise ValueError(f"action {error} is unknown") from None
+def _extend(stored: storage_pb2.Memories, columns: Columns) -> None:
+    stored.item_ids.extend(columns.item_ids)
+    stored.actions.extend(columns.actions)
+    stored.weights.extend(columns.weights)
+    stored.as_of_ms.extend(columns.times_ms)
 
 
-def _faded(stored: storage_pb2.Memories) -> Iterable[Faded]:
-    return map(Faded._make, zip(stored.weights, stored.as_of_ms, strict=True))
+def _columns(stored: storage_pb2.Memories) -> Columns:
+    return Columns(stored.item_ids[:], stored.actions[:], stored.weights[:], stored.as_of_ms[:])
 
 
 def _vectors_to_message(vectors: InterestVectors) -> storage_pb2.CachedVectors:
