@@ -9,6 +9,7 @@ candidates here; the limit is .97. The p99 of each size stands against that of t
 """
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -26,11 +27,12 @@ from interests.events import Action
 from interests.manifest import Manifest
 from interests.profile import Profile, entropy, mix
 from interests.state import InterestVectors
+from ranking.identity import slate_id
 from ranking.query import Query
 from ranking.recommend import Ranker
 from ranking.retrieve import Retriever
 from ranking.slate import Source
-from server.slates import body_of
+from server.wire import SlateWriter
 
 ITEMS = (10_000, 100_000, 1_000_000)
 TOPICS, DIM, NEIGHBOURS, HAD, INTERESTS, USERS = 300, 64, 50, 60, 4, 200
@@ -75,12 +77,16 @@ def _measure(items: int, rounds: int) -> dict[str, float]:
     assert os.environ["OPENBLAS_NUM_THREADS"] == "1", _server.__name__
     bundle = _bundle(items)
     people = [_someone(bundle, seed) for seed in range(USERS)]
-    ranker, exact = Ranker(bundle, may_approximate=True), Retriever(bundle)
+    ranker, exact, writer = Ranker(bundle, may_approximate=True), Retriever(bundle), SlateWriter(bundle)
+    query = Query()
     latencies_ms: list[float] = []
+    gc.collect()
+    gc.freeze()  # as in a server
     for round_number in range(rounds + 1):
         for profile in people:
             started_s = time.perf_counter()
-            body_of(ranker.recommend(profile, Query()), profile.user_id, {})
+            choice = ranker.choose(profile, query)
+            writer.body(profile, choice, slate_id(profile, query), profile.user_id, {})
             if round_number:
                 latencies_ms.append((time.perf_counter() - started_s) * 1000)
     pages = int(Path("/proc/self/statm").read_text().split()[1])

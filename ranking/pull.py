@@ -88,7 +88,8 @@ def pull(bundle: Bundle, profile: Profile) -> Pull:
     transition = _spread(by_transition, arrays.transition_rows, arrays.transition_weights, count)
     neighbour = _spread(by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights, count)
     if isinstance(transition, Sparse) and isinstance(neighbour, Sparse):
-        reached = np.union1d(transition.rows, neighbour.rows)
+        both = (transition.rows, neighbour.rows)
+        reached = np.union1d(*both) if (fast := links()) is None else fast.union(*both)
     else:
         reached = np.flatnonzero((np.asarray(transition) != 0) | (np.asarray(neighbour) != 0))
     return Pull(transition, neighbour, reached, by_transition, by_neighbour)
@@ -144,6 +145,10 @@ def _spread(asked: Asked, rows: npt.NDArray[np.int32], weights: Floats, count: i
     """Sum what each asking row gives to each item, over the largest sum."""
     if not len(asked.rows):
         return np.zeros(count, dtype=np.float32) if count < SPARSE_FROM else _NOTHING
+    if count >= SPARSE_FROM and (fast := links()) is not None:
+        found, sums = fast.spread_sparse(*asked, rows, weights)
+        order = found.argsort()
+        return Sparse(found[order], sums[order])
     reached = rows[asked.rows].ravel() + 1  # 0 takes the padding
     given = (weights[asked.rows] * asked.weights[:, None]).ravel()
     if count < SPARSE_FROM:

@@ -95,7 +95,7 @@ class Retriever:
         pulled_rows = self._pulled(profile, int(count * PULL_PART), allowed, pulled)
         if (fast := finds()) is not None:
             rows, sources = fast.gathered(
-                allowed, count, profile.anchor, self._bundle.arrays.topic_shares, int(count * POPULAR_PART),
+                allowed, open_rows, count, profile.anchor, self._bundle.arrays.topic_shares, int(count * POPULAR_PART),
                 self._popular_by_topic, self._topic_starts, self._topic_ends,
                 self._popular, self._bundle.arrays.popularity, self._fresh, int(count * FRESH_PART),
                 *table, int(count * COLD_PART), near, pulled_rows, profile.item_rows, int(count * REPEAT_PART),

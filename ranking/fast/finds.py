@@ -39,13 +39,16 @@ def finds() -> Finds | None:
     exact = frozenset[str]()
     compile_into(globals(), {"_dot": ANY_ORDER, "_coded": ANY_ORDER})
     compile_into(
-        globals(), dict.fromkeys(("_kth", "_passing", "_above", "_mark_first", "_mark_popular", "_mark_missing"), exact)
+        globals(),
+        dict.fromkeys(
+            ("_kth", "_passing", "_above", "_mark_first", "_mark_popular", "_mark_missing", "_marked"), exact
+        ),
     )
     return Finds(
         compiled(nearest, "f1 f2 y2 f1 b1 q q"),
         compiled(pulled, "q1 f1 f1 b1 q"),
         compiled(shelf, "q1 q1 q1 f1 b1 q q"),
-        compiled(gathered, "b1 q f1 f1 q q1 q1 q1 q1 f1 q1 q q1 f1 q q1 q1 i1 q"),
+        compiled(gathered, "b1 q q f1 f1 q q1 q1 q1 q1 f1 q1 q q1 f1 q q1 q1 i1 q"),
     )
 
 
@@ -115,6 +118,7 @@ def shelf(rows: Rows, starts: Rows, ends: Rows, anchor: Floats, allowed: Mask, l
 
 def gathered(
     allowed: Mask,
+    open_rows: int,
     count: int,
     anchor: Floats,
     catalogue: Floats,
@@ -135,7 +139,8 @@ def gathered(
     repeat_count: int,
 ) -> Any:
     """Rows of the candidates, ascending, and how each was found; see ranking/retrieve.py."""
-    found = np.zeros(len(allowed), np.int8)
+    words = np.zeros(len(allowed) // 8 + 1, np.int64)  # eight marks each, so that looking for them is quick
+    found = words.view(np.int8)
     # Weakest reason first, so that a stronger one writes over it.
     _mark_popular(found, allowed, anchor, catalogue, popular_count, popular_by_topic, topic_starts, topic_ends)
     _mark_first(found, allowed, fresh, fresh_count, FRESH)
@@ -146,18 +151,29 @@ def gathered(
     for row in pulled:
         found[row] = NEIGHBOUR
     _mark_first(found, allowed, item_rows, repeat_count, REPEAT)
-    missing = min(count, int(np.sum(allowed))) - int(np.sum(found != NOTHING))
+    rows = _marked(words, found)
+    missing = min(count, open_rows) - len(rows)
     if missing > 0:
         _mark_missing(found, allowed, missing, popular, popularity, cold, cold_scores)
+        rows = _marked(words, found)
     for row in item_rows:
         if found[row] != NOTHING:
             found[row] = REPEAT
-    rows, kept = np.empty(len(found), np.int64), 0
-    for row in range(len(found)):
-        rows[kept] = row
-        kept += found[row] != NOTHING
-    rows = rows[:kept].copy()
     return rows, found[rows]
+
+
+def _marked(words: Rows, found: Marks) -> Rows:
+    """The rows with a mark, ascending."""
+    filled, count = np.empty(len(words), np.int64), 0
+    for word in range(len(words)):
+        filled[count] = word  # written in any case: quicker than a branch
+        count += words[word] != 0
+    rows, kept = np.empty(8 * count, np.int64), 0
+    for word in filled[:count]:
+        for row in range(8 * word, 8 * word + 8):
+            rows[kept] = row
+            kept += found[row] != NOTHING
+    return rows[:kept].copy()
 
 
 def _mark_popular(

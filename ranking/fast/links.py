@@ -15,10 +15,12 @@ Rows = npt.NDArray[np.int64]
 
 
 class Links(NamedTuple):
-    """Compiled `recent_weights`, `spread_both` and `linked`."""
+    """Compiled functions of this module."""
 
     recent_weights: Callable[..., Floats]
     spread_both: Callable[..., tuple[Floats, Floats, Rows]]
+    spread_sparse: Callable[..., tuple[Rows, Floats]]
+    union: Callable[..., Rows]
     linked: Callable[..., Rows]
 
 
@@ -35,6 +37,8 @@ def links() -> Links | None:
     return Links(
         compiled(recent_weights, "i1 q1 i1 i1 q f1 d d"),
         compiled(spread_both, f"{asked} {asked} q"),
+        compiled(spread_sparse, asked),
+        compiled(union, "q1 q1"),
         compiled(linked, f"q1 {asked} {asked} q q"),
     )
 
@@ -96,6 +100,53 @@ def spread_both(
         reached[found] = row  # written in any case: quicker than a branch
         found += (first[row] != 0.0) | (second[row] != 0.0)
     return first, second, reached[:found].copy()
+
+
+def spread_sparse(rows: Rows, asks: Floats, links: npt.NDArray[np.int32], weights: Floats) -> Any:
+    """What each asking row gives to the items it reaches, over the largest sum: their rows, in no order, and the sums.
+
+    Sums lie in a table of slots by hash, so that the work is that of the links and not of the catalogue.
+    """
+    asking, asked = _merged(rows, asks)
+    size = 16
+    while size < 2 * len(asking) * links.shape[1]:
+        size *= 2
+    slots, sums, count = np.full(size, -1, np.int32), np.zeros(size, np.float64), 0
+    for at in range(len(asking)):
+        row, ask = asking[at], np.float32(asked[at])
+        for column in range(links.shape[1]):
+            reached = links[row, column]
+            if reached < 0:
+                continue
+            slot = int((np.int64(reached) * 2654435761 >> 8) & (size - 1))
+            while slots[slot] >= 0 and slots[slot] != reached:
+                slot = (slot + 1) & (size - 1)
+            count += slots[slot] < 0
+            slots[slot] = reached
+            sums[slot] += np.float64(weights[row, column] * ask)
+    found, spread, kept = np.empty(count, np.int64), np.empty(count, np.float32), 0
+    for slot in range(size):
+        if slots[slot] >= 0:
+            found[kept], spread[kept] = slots[slot], sums[slot]
+            kept += 1
+    largest = _most(spread)
+    return found, spread / largest if largest > 0.0 else spread
+
+
+def union(first: Rows, second: Rows) -> Any:
+    """All rows of both, each once; each is ascending, and so is what comes."""
+    rows, kept = np.empty(len(first) + len(second), np.int64), 0
+    left, right = 0, 0
+    while left < len(first) or right < len(second):
+        if right == len(second) or (left < len(first) and first[left] <= second[right]):
+            right += int(right < len(second) and first[left] == second[right])
+            rows[kept] = first[left]
+            left += 1
+        else:
+            rows[kept] = second[right]
+            right += 1
+        kept += 1
+    return rows[:kept].copy()
 
 
 def linked(

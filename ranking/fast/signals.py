@@ -102,7 +102,7 @@ def relevance(
     freshness (m,): of the items had, empty where it has no weight
     """
     scaled = _scaled(item_factors, factor, item_rows)
-    repeat, had = _repeat(item_rows, item_weights, len(popularity))
+    had, had_at, repeat = _repeat(item_rows, item_weights)
     known = np.float32(math.sqrt(min(1.0, len(item_rows) / KNOWN_ITEMS)))
     both = np.stack((warm, cold if len(cold) else warm))
     by_text = both[0, 6] != 0.0 or both[1, 6] != 0.0
@@ -120,13 +120,16 @@ def relevance(
         if both[kind, 3] != 0.0:
             total += both[kind, 3] * _steep(neighbour[place])
         total += both[kind, 4] * recent_popularity[row]
-        total += both[kind, 5] * repeat[row]
+        at = np.searchsorted(had, row)
+        is_had = at < len(had) and had[at] == row
+        if is_had:
+            total += both[kind, 5] * repeat[at]
         if both[kind, 6] != 0.0:
             total += both[kind, 6] * texts[place]
-        if had[row] >= 0:
+        if is_had:
             total += both[kind, 7] * repeat_rates[row]
             if both[kind, 8] != 0.0:
-                total += both[kind, 8] * freshness[had[row]]
+                total += both[kind, 8] * freshness[had_at[at]]
         total += both[kind, 9] * visit_shares[row]
         if known < 1.0:
             total = total * known + (np.float32(1.0) - known) * recent_popularity[row]
@@ -205,15 +208,15 @@ def _scaled(item_factors: Floats, factor: Floats, item_rows: Numbers) -> Floats:
     return factor / yardstick if yardstick > 0 else np.zeros_like(factor)
 
 
-def _repeat(item_rows: Numbers, item_weights: Floats, count: int) -> Any:
-    """The repeat signal of all items, and at which place among the items had each stands, -1 for all others."""
-    repeat, had = np.zeros(count, np.float32), np.full(count, -1, np.int32)
+def _repeat(item_rows: Numbers, item_weights: Floats) -> Any:
+    """Rows had ascending, at which place among the items had each stands, and its repeat signal."""
+    places = np.argsort(item_rows, kind="mergesort")
+    repeat = np.empty(len(places), np.float32)
     heaviest = item_weights.max() if len(item_weights) else np.float32(1.0)
-    for at in range(len(item_rows)):
-        steep = np.float32(math.log1p(np.float32(REPEAT_STEEPNESS) * (item_weights[at] / heaviest)))
-        repeat[item_rows[at]] = steep / np.float32(math.log1p(REPEAT_STEEPNESS))
-        had[item_rows[at]] = at
-    return repeat, had
+    for at in range(len(places)):
+        steep = np.float32(math.log1p(np.float32(REPEAT_STEEPNESS) * (item_weights[places[at]] / heaviest)))
+        repeat[at] = steep / np.float32(math.log1p(REPEAT_STEEPNESS))
+    return item_rows[places], places, repeat
 
 
 def _content(rows: Rows, sparse: Floats, dense: Floats, ids: Numbers, weights: Floats, vectors: Floats) -> Floats:
