@@ -12,7 +12,8 @@ COPY server server
 COPY trainer trainer
 
 FROM base AS runtime
-RUN pip install -c constraints.txt '.[cpu]'
+# fast: slates by compiled loops, in half the time
+RUN pip install -c constraints.txt '.[cpu,fast]'
 USER plural
 VOLUME /data
 

@@ -26,7 +26,7 @@ from ranking.recommend import Ranker
 from server.metrics import Metrics
 from server.wire import SlateWriter
 
-VIEWS_MAX = 512  # about 30 KB each
+VIEWS_MAX = 256  # about 30 KB each
 READS_MAX = 32  # at one time, from a store that is not embedded
 READ_S_MAX = 2.0
 SNAPSHOT_S_MAX = 0.05  # that one is held where nothing is written
