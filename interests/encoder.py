@@ -23,8 +23,8 @@ import onnxruntime
 from interests.absorb import MS_PER_DAY
 from interests.bundle import ENCODER_MODEL, MF_MODEL, Bundle
 from interests.errors import BundleRejected, SettingsRejected
+from interests.items import items_had, recent_items
 from interests.manifest import Golden
-from interests.profile import positive_items, recent_items
 from interests.state import InterestState, InterestVectors, with_vectors
 
 BATCH_USERS_MAX = 32  # larger batches fall out of the cache and are slower a user
@@ -100,7 +100,7 @@ class Encoder:
             found = self._run_encoder(list(histories.values()))
             for at, theirs, their_shares in zip(histories, *found, strict=True):
                 interests[at], shares[at] = theirs, their_shares
-        had = {at: items for at, s in enumerate(states) if len((items := positive_items(s, self._bundle))[0])}
+        had = {at: items[:2] for at, s in enumerate(states) if len((items := items_had(s, self._bundle)).rows)}
         if had:
             for at, factor in zip(had, self._run_mf(list(had.values())), strict=True):
                 factors[at] = factor

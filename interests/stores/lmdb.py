@@ -5,7 +5,6 @@ page in place: the old bytes stay in freed pages of the file until later writes 
 copy without them.
 """
 
-import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,15 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lmdb
-
 from interests.errors import Fenced, StoreError
 from interests.events import LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState, erased
-from interests.stores import fence, record
+from interests.stores import fence, lmdb_changes, record
 from interests.stores.base import NO_MOMENTS, Change, Changes, Cursor, Moments
 from interests.stores.environment import GIB, Environment, share
+from interests.stores.lmdb_snapshot import KEY_BYTES_MAX, LmdbSnapshot
 from interests.stores.wake import DIRECTORY, Listener, Notifier
 
 CHANGES_MAX = 1_000_000
@@ -30,10 +28,6 @@ MAP_BYTES = 256 * GIB  # address space, not disk: the file grows as it is writte
 SAFETY_POLL_S = 0.05  # a wake-up may be lost; so often we look without one
 DEAF_POLL_S = 0.001  # where wake-ups cannot arrive at all
 READER_CHECK_S = 60.0
-KEY_BYTES_MAX = 511  # LMDB's own
-
-_CHANGE = struct.Struct(">QB")
-_WAKES, _HAS_MOMENTS = 1, 2
 
 
 class LmdbStore:
@@ -71,11 +65,11 @@ class LmdbStore:
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """See InterestStore."""
         with self._reading() as (env, txn):
-            snapshot = _Snapshot(env, txn)
+            snapshot = LmdbSnapshot(env, txn)
             found = {user_id: snapshot.version(user_id) for user_id in user_ids}
         return {user_id: version for user_id, version in found.items() if version}
 
-    def snapshot(self) -> "_Snapshot":
+    def snapshot(self) -> LmdbSnapshot:
         """See Snapshots."""
         if self._closed:
             raise fence.closed()
@@ -83,7 +77,7 @@ class LmdbStore:
         env.acquire()
         try:
             with env.errors():
-                return _Snapshot(env, env.lmdb.begin(env.states, buffers=True))
+                return LmdbSnapshot(env, env.lmdb.begin(env.states, buffers=True))
         except BaseException:
             env.release()
             raise
@@ -133,7 +127,7 @@ class LmdbStore:
     def end_of_changes(self) -> Cursor:
         """See InterestStore."""
         with self._reading() as (env, txn), txn.cursor(db=env.changes) as cursor:
-            return (_sequence(cursor.key()) if cursor.last() else 0,)
+            return (lmdb_changes.newest(cursor),)
 
     def changes(self, since: Cursor, limit: int = 10_000, wait_s: float = 0.0) -> Changes:
         """See InterestStore. One thread at a time may wait; it is woken by the writer's commits, in any process."""
@@ -224,19 +218,13 @@ class LmdbStore:
         silent: frozenset[str] = frozenset(),
         moments: Mapping[str, Moments] = NO_MOMENTS,
     ) -> None:
+        told = []
+        for state in states:
+            txn.put(state.user_id.encode(), record.pack(state), db=env.states)
+            wakes = state.user_id not in silent
+            told.append(Change(state.user_id, state.version, wakes, moments.get(state.user_id)))
         with txn.cursor(db=env.changes) as cursor:
-            sequence = _sequence(cursor.key()) if cursor.last() else 0
-            for state in states:
-                user = state.user_id.encode()
-                txn.put(user, record.pack(state), db=env.states)
-                sequence += 1
-                told = record.pack_moments(moments.get(state.user_id))
-                flags = _WAKES * (state.user_id not in silent) | _HAS_MOMENTS * bool(told)
-                change = _CHANGE.pack(state.version, flags) + told + user
-                cursor.put(sequence.to_bytes(8, "big"), change, append=True)
-            alive = cursor.first()
-            while alive and _sequence(cursor.key()) <= sequence - self._changes_max:
-                alive = cursor.delete()
+            lmdb_changes.append(cursor, told, self._changes_max)
 
     def _wait(self, left_s: float) -> None:
         listener = self._listener
@@ -257,55 +245,8 @@ class LmdbStore:
 
     def _changes_now(self, since: Cursor, limit: int) -> Changes:
         (after,) = since
-        entries: list[Change] = []
         with self._reading() as (env, txn), txn.cursor(db=env.changes) as cursor:
-            newest = _sequence(cursor.key()) if cursor.last() else 0
-            oldest = _sequence(cursor.key()) if cursor.first() else 1
-            if not oldest - 1 <= after <= newest:
-                return Changes([], (newest,), True)
-            if cursor.set_range((after + 1).to_bytes(8, "big")):
-                for data in cursor.iternext(keys=False):
-                    if len(entries) == limit:
-                        break
-                    entries.append(_change(data))
-        return Changes(entries, (after + len(entries),), False)
-
-
-class _Snapshot:
-    """One read transaction."""
-
-    __slots__ = ("_commit", "_env", "_txn")
-
-    def __init__(self, env: Environment, txn: Any) -> None:
-        self._env, self._txn = env, txn
-        self._commit = txn.id()
-
-    def is_newest(self) -> bool:
-        """See Snapshot. A commit that is still being synced counts as written."""
-        return bool(self._env.lmdb.info()["last_txnid"] == self._commit)
-
-    def version(self, user_id: str) -> int:
-        """See Snapshot."""
-        key = user_id.encode()
-        # Asked for each warm call, and so without a context manager.
-        try:
-            data = self._txn.get(key, db=self._env.states) if 0 < len(key) <= KEY_BYTES_MAX else None
-        except lmdb.Error:
-            with self._env.errors():
-                raise
-        return record.version(data)
-
-    def close(self) -> None:
-        """See Snapshot."""
-        self._txn.abort()
-        self._env.release()
-
-
-def _change(data: bytes) -> Change:
-    version, flags = _CHANGE.unpack_from(data)
-    user_at = _CHANGE.size + (record.MOMENTS_BYTES if flags & _HAS_MOMENTS else 0)
-    moments = record.unpack_moments(data[_CHANGE.size : user_at])
-    return Change(data[user_at:].decode(), version, bool(flags & _WAKES), moments)
+            return lmdb_changes.read(cursor, after, limit)
 
 
 def _check_versions(env: Environment, txn: Any, users: Mapping[str, InterestState]) -> None:
@@ -323,7 +264,3 @@ def _offset(env: Environment, txn: Any, partition: LogPartition) -> int:
 
 def _partition_key(partition: LogPartition) -> bytes:
     return partition.partition.to_bytes(4, "big") + partition.incarnation.encode()
-
-
-def _sequence(key: bytes) -> int:
-    return int.from_bytes(key, "big")

@@ -13,7 +13,8 @@ from interests.bundle import Bundle
 from interests.compiled import numba
 from interests.encoder import Encoder
 from interests.events import Action, LogEntry
-from interests.profile import Profile, entropy, mix, positive_items, profile
+from interests.items import items_had
+from interests.profile import Profile, entropy, mix, profile
 from interests.state import InterestState, InterestVectors
 from tests.support import tiny_bundle
 from tests.support.entries import DAY_MS, START_MS, did
@@ -94,7 +95,7 @@ def test_the_order_is_strongest_first(bundle: Bundle) -> None:
             did("ada", 2, item(0, 3), Action.CART),
         ],
     )
-    rows, weights = positive_items(state, bundle)
+    rows, weights, *_ = items_had(state, bundle)
     assert [bundle.item_ids[row] for row in rows] == [item(0, 2), item(0, 3), item(0, 1)]
     assert (np.diff(weights) <= 0).all()
 
@@ -142,7 +143,7 @@ def test_a_profile_is_the_same_without_numba(bundle: Bundle, monkeypatch: pytest
     vectors = Encoder(bundle).vectors([state])[0]
     single = replace(vectors, interests=vectors.interests[:1], shares=vectors.shares[:1])
     compiled = profile(state, bundle, single)
-    for name in ("interests.profile.loops", "interests.anchor.loops"):
+    for name in ("interests.profile.loops", "interests.anchor.loops", "interests.items.had_loop"):
         monkeypatch.setattr(name, lambda: None)
     plain = profile(state, bundle, single)
     for name in ("anchor", "recent_mix", "exposure_mix", "entropy"):

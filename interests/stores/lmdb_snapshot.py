@@ -1,0 +1,40 @@
+"""Versions in an LMDB environment as of one moment."""
+
+from typing import Any
+
+import lmdb
+
+from interests.stores import record
+from interests.stores.environment import Environment
+
+KEY_BYTES_MAX = 511  # LMDB's own
+
+
+class LmdbSnapshot:
+    """One read transaction."""
+
+    __slots__ = ("_commit", "_env", "_txn")
+
+    def __init__(self, env: Environment, txn: Any) -> None:
+        self._env, self._txn = env, txn
+        self._commit = txn.id()
+
+    def is_newest(self) -> bool:
+        """See Snapshot. A commit that is still being synced counts as written."""
+        return bool(self._env.lmdb.info()["last_txnid"] == self._commit)
+
+    def version(self, user_id: str) -> int:
+        """See Snapshot."""
+        key = user_id.encode()
+        # Asked for each warm call, and so without a context manager.
+        try:
+            data = self._txn.get(key, db=self._env.states) if 0 < len(key) <= KEY_BYTES_MAX else None
+        except lmdb.Error:
+            with self._env.errors():
+                raise
+        return record.version(data)
+
+    def close(self) -> None:
+        """See Snapshot."""
+        self._txn.abort()
+        self._env.release()
