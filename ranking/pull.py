@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 SPARSE_FROM = 100_000  # items
-QUERY_ITEMS_MAX = 128  # of the items had: the rest weighs little and costs the same
+QUERY_ITEMS_MAX = 256  # of the items had: the rest weighs little and costs the same
 
 STRENGTH_OF_ACTION = np.zeros(max(Action) + 1, dtype=np.float32)
 for _action, _strength in DEFAULT_RULE.strengths.items():

@@ -14,6 +14,8 @@
     rebuy       how likely who had the item is to turn to it again; 0 for what the user never had
     lately      2^(-age of the latest act with the item / query_half_life_days); 0 for what the user never had
     visit       how much of a visit the item usually is: 1 where people come for it alone
+    debut       how often people lately turned to the item for the first time: milk sells by repeats, and who never had
+                it will hardly begin now
     content     what the catalogue says of the item against what it says of the items had; see ranking/content.py
 
 An item that nobody ever turned to is scored with manifest.cold_weights, where there are any: of what is known of
@@ -44,7 +46,7 @@ from ranking.pull import Pull, Sparse, pull, pulls_of
 from ranking.query import Repeats
 
 SIGNALS: tuple[str, ...] = (
-    "interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy", "lately", "visit",
+    "interest", "mf", "transition", "neighbour", "popularity", "repeat", "content", "rebuy", "lately", "visit", "debut",
 )  # fmt: skip
 
 REPEAT_STEEPNESS = 30.0  # an item of a thirtieth of the largest weight counts a fifth of it
@@ -116,7 +118,7 @@ def _compiled(
         rows.astype(np.int64, copy=False), _in_order(weights), _in_order(cold_weights) if cold_weights else _NONE,
         arrays.item_vectors, interests, arrays.item_factors, vectors.factor, profile.item_rows, profile.item_weights,
         freshness, *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates,
-        arrays.visit_shares, *content_of_user, *texts,
+        arrays.visit_shares, arrays.debut_popularity, *content_of_user, *texts,
     )  # fmt: skip
 
 
@@ -166,6 +168,8 @@ def _columns(names: list[str], bundle: Bundle, profile: Profile, rows: Rows, pul
             found.append(_of_had(bundle, profile, rows, _freshness(bundle, profile)))
         elif name == "visit":
             found.append(_take(bundle.arrays.visit_shares, rows))
+        elif name == "debut":
+            found.append(_take(bundle.arrays.debut_popularity, rows))
         elif name == "content":
             found.append(content(bundle, profile, rows))
         elif pulled is not None:

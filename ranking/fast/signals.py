@@ -38,7 +38,7 @@ def signals_compiled() -> Signals | None:
     return Signals(
         compiled(content_profile, "i1 f1 i2 f2 f2"),
         compiled(content, f"q1 {content_arrays}"),
-        compiled(relevance, f"q1 f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
+        compiled(relevance, f"q1 f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
         compiled(pool, "f1 q1 i2 f2 f1 q q d"),
     )
 
@@ -89,6 +89,7 @@ def relevance(
     recent_popularity: Floats,
     repeat_rates: Floats,
     visit_shares: Floats,
+    debut_popularity: Floats,
     sparse: Floats,
     dense: Floats,
     ids: Numbers,
@@ -97,7 +98,7 @@ def relevance(
 ) -> Floats:
     """The weighted sum of the signals of each row (n,).
 
-    warm, cold (10,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
+    warm, cold (11,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
     all others. interests (k, dim): times their weights; transition, neighbour (n,): pulls on these rows;
     freshness (m,): of the items had, empty where it has no weight
     """
@@ -120,17 +121,16 @@ def relevance(
         if both[kind, 3] != 0.0:
             total += both[kind, 3] * _steep(neighbour[place])
         total += both[kind, 4] * recent_popularity[row]
-        at = np.searchsorted(had, row)
-        is_had = at < len(had) and had[at] == row
-        if is_had:
-            total += both[kind, 5] * repeat[at]
         if both[kind, 6] != 0.0:
             total += both[kind, 6] * texts[place]
-        if is_had:
+        at = np.searchsorted(had, row)
+        if at < len(had) and had[at] == row:
+            total += both[kind, 5] * repeat[at]
             total += both[kind, 7] * repeat_rates[row]
             if both[kind, 8] != 0.0:
                 total += both[kind, 8] * freshness[had_at[at]]
         total += both[kind, 9] * visit_shares[row]
+        total += both[kind, 10] * debut_popularity[row]
         if known < 1.0:
             total = total * known + (np.float32(1.0) - known) * recent_popularity[row]
         found[place] = total
