@@ -39,6 +39,7 @@ class BundleArrays:
     content_vectors (n, d) float32         encoded texts; d 0: none. With content_weights unit rows, or zeros
     repeat_rates (n,) float32              how likely who had the item is to turn to it again, in [0, 1]
     visit_shares (n,) float32              mean share of the item in the timestamp groups it is in, in [0, 1]
+    debut_popularity (n,) float32          as recent_popularity, of first acts of a user with the item alone
 
     OPTIONAL ones may be missing in a directory written before they were known.
     """
@@ -68,6 +69,7 @@ class BundleArrays:
     content_vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
     repeat_rates: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     visit_shares: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    debut_popularity: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
         # Row by row in memory, as they lie on disk: compiled readers take no other layout.
@@ -81,13 +83,14 @@ class BundleArrays:
             object.__setattr__(self, "content_weights", np.zeros((n, 0), dtype=np.float32))
         if self.content_vectors.shape == (0, 0):
             object.__setattr__(self, "content_vectors", np.zeros((len(self.item_vectors), 0), dtype=np.float32))
-        for name in ("repeat_rates", "visit_shares"):
+        for name in PER_ITEM:
             if getattr(self, name).shape == (0,):
                 object.__setattr__(self, name, np.zeros(len(self.item_vectors), dtype=np.float32))
 
 
 HALVED = ("item_vectors", "item_factors", "content_vectors")  # may lie on disk as float16
-OPTIONAL = ("content_ids", "content_weights", "content_vectors", "repeat_rates", "visit_shares")
+PER_ITEM = ("repeat_rates", "visit_shares", "debut_popularity")  # zeros where they are missing
+OPTIONAL = ("content_ids", "content_weights", "content_vectors", *PER_ITEM)
 
 
 def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
@@ -114,6 +117,7 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
         "topic_shares": ((topics,), "f4"),
         "repeat_rates": ((n,), "f4"),
         "visit_shares": ((n,), "f4"),
+        "debut_popularity": ((n,), "f4"),
         "content_ids": ((n, arrays.content_ids.shape[-1]), "i4"),
         "content_weights": ((n, arrays.content_ids.shape[-1]), "f4"),
         "content_vectors": ((n, arrays.content_vectors.shape[-1]), "f4"),

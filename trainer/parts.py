@@ -23,7 +23,7 @@ from trainer.encoder.sequences import Sequences
 from trainer.factorise import Factors, factorise, weight_matrix
 from trainer.links.cold_neighbours import with_cold
 from trainer.links.neighbours import LinkRule, neighbours, transitions
-from trainer.links.popularity import log_share, recent_counts
+from trainer.links.popularity import debuts, log_share, recent_counts
 from trainer.links.repeats import repeat_rates, visit_shares
 
 LINKS_MAX, LINKS_MIN = 256, 32  # neighbours and transitions of an item
@@ -116,6 +116,7 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
         topic_names_offsets=names_offsets,
         repeat_rates=repeat_rates(counted.events),
         visit_shares=visit_shares(counted.events),
+        debut_popularity=log_share(recent_counts(debuts(counted.events))),
         content_ids=content_ids,
         content_weights=content_weights,
         content_vectors=dense_part(counted.described),
@@ -206,6 +207,7 @@ UNLEARNED_WEIGHTS = {
     "rebuy": 1.0,
     "lately": 0.0,
     "visit": 0.0,
+    "debut": 0.0,
     "content": 1.0,
 }
 

@@ -111,7 +111,8 @@ def relevance(
     found = np.empty(len(rows), np.float32)
     for place in range(len(rows)):
         row, kind = rows[place], int(popularity[rows[place]] == 0.0)
-        total = np.float32(0.0)
+        total = both[kind, 4] * recent_popularity[row] + both[kind, 9] * visit_shares[row]
+        total += both[kind, 10] * debut_popularity[row]
         if both[kind, 0] != 0.0 and len(interests):
             total += both[kind, 0] * _best(item_vectors, row, interests)
         if both[kind, 1] != 0.0:
@@ -120,7 +121,6 @@ def relevance(
             total += both[kind, 2] * _steep(transition[place])
         if both[kind, 3] != 0.0:
             total += both[kind, 3] * _steep(neighbour[place])
-        total += both[kind, 4] * recent_popularity[row]
         if both[kind, 6] != 0.0:
             total += both[kind, 6] * texts[place]
         at = np.searchsorted(had, row)
@@ -129,8 +129,6 @@ def relevance(
             total += both[kind, 7] * repeat_rates[row]
             if both[kind, 8] != 0.0:
                 total += both[kind, 8] * freshness[had_at[at]]
-        total += both[kind, 9] * visit_shares[row]
-        total += both[kind, 10] * debut_popularity[row]
         if known < 1.0:
             total = total * known + (np.float32(1.0) - known) * recent_popularity[row]
         found[place] = total

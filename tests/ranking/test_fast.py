@@ -39,7 +39,14 @@ def shop() -> Bundle:
         update={"signal_weights": weights, "cold_weights": {"interest": 0.4, "content": 1.0}, "new_weights": {}}
     )
     return replace(
-        made, manifest=said, arrays=replace(made.arrays, popularity=popularity, visit_shares=popularity[::-1].copy())
+        made,
+        manifest=said,
+        arrays=replace(
+            made.arrays,
+            popularity=popularity,
+            visit_shares=popularity[::-1].copy(),
+            debut_popularity=np.roll(popularity, 5),
+        ),
     )
 
 

@@ -186,3 +186,10 @@ def test_no_interest_vector_leaves_the_other_signals_standing(bundle, ada):
     found, full = signals(bundle, none, rows), signals(bundle, ada, rows)
     assert not found[:, COLUMN["interest"]].any()
     assert np.array_equal(found[:, 1:], full[:, 1:])
+
+
+def test_what_people_now_begin_with_counts_the_same_for_everybody(bundle, person):
+    begun = np.linspace(0.0, 1.0, bundle.manifest.item_count, dtype=np.float32)
+    known = replace(bundle, arrays=replace(bundle.arrays, debut_popularity=begun))
+    for user in (person([(item(0, 1), Action.VIEW)]), person([(item(5, 2), Action.PURCHASE)])):
+        assert signals(known, user, everything(known))[:, COLUMN["debut"]] == pytest.approx(begun)

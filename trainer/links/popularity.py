@@ -17,6 +17,13 @@ def recent_counts(events: Events, half_life_days: float = RECENT_HALF_LIFE_DAYS)
     return np.bincount(events.items, weights=faded, minlength=events.item_count).astype(np.float64)
 
 
+def debuts(events: Events) -> Events:
+    """Each user's first event with each item."""
+    pairs = events.users.astype(np.int64) * events.item_count + events.items
+    _, first = np.unique(pairs, return_index=True)
+    return events.where(np.sort(first))
+
+
 def log_share(counts: npt.NDArray[np.float64]) -> Floats:
     """Counts on a log scale, the largest 1."""
     scaled = np.log1p(counts)

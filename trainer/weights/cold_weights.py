@@ -118,6 +118,7 @@ def chill(bundle: Bundle, described: sparse.csr_array, counts: Longs, cold: Rows
             transition_weights=after[1],
             popularity=arrays.popularity * known,
             recent_popularity=arrays.recent_popularity * known,
+            debut_popularity=arrays.debut_popularity * known,
             visit_shares=np.where(known, arrays.visit_shares, typical),
         ),
     )
