@@ -106,8 +106,7 @@ def relevance(
     had, had_at, repeat = _repeat(item_rows, item_weights)
     known = np.float32(math.sqrt(min(1.0, len(item_rows) / KNOWN_ITEMS)))
     both = np.stack((warm, cold if len(cold) else warm))
-    by_text = both[0, 6] != 0.0 or both[1, 6] != 0.0
-    texts = _content(rows if by_text else rows[:0], sparse, dense, ids, weights, vectors)
+    texts = _content(rows if np.any(both[:, 6] != 0.0) else rows[:0], sparse, dense, ids, weights, vectors)
     found = np.empty(len(rows), np.float32)
     for place in range(len(rows)):
         row, kind = rows[place], int(popularity[rows[place]] == 0.0)
@@ -125,8 +124,7 @@ def relevance(
             total += both[kind, 6] * texts[place]
         at = np.searchsorted(had, row)
         if at < len(had) and had[at] == row:
-            total += both[kind, 5] * repeat[at]
-            total += both[kind, 7] * repeat_rates[row]
+            total += both[kind, 5] * repeat[at] + both[kind, 7] * repeat_rates[row]
             if both[kind, 8] != 0.0:
                 total += both[kind, 8] * freshness[had_at[at]]
         if known < 1.0:
