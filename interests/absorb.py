@@ -28,7 +28,8 @@ class AbsorbRule:
 
     strengths: added for one act of value 1 (a rating: for five stars)
     half_life_days: by action, days after which half is left
-    memories_max: kept when pruned; a state holds up to an eighth more in between
+    memories_max: kept when pruned; a state holds up to an eighth more in between. An item forgotten is new again, so
+        that it cannot be filtered out: of households that shop for two years a quarter had more than 512
     future_tolerance_ms: an event time later than the log's own by more is taken as the log's own
     """
 
@@ -55,7 +56,7 @@ class AbsorbRule:
             Action.DISLIKE: 365.0,
         }
     )
-    memories_max: int = 512
+    memories_max: int = 1024
     recent_max: int = 64
     exposure_max: int = 256
     event_ids_max: int = 512

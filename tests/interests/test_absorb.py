@@ -211,6 +211,11 @@ def test_pruning_keeps_the_strongest_and_every_dislike_however_old() -> None:
     assert ("loved", Action.LIKE) in state.memories
 
 
+def test_a_thousand_different_items_are_all_remembered_so_that_each_can_be_filtered_out() -> None:
+    entries = [did("user-0", at, f"item-{at}") for at in range(1000)]
+    assert {item for item, _ in absorb(fresh(), entries).memories} == {f"item-{at}" for at in range(1000)}
+
+
 def test_an_erasure_leaves_the_watermarks_alone() -> None:
     state = absorb(fresh(), [did("user-0", 0, event_id="e"), did("user-0", 1, action=Action.IMPRESSION)])
     gone = absorb(state, [erased_at("user-0", 2)])

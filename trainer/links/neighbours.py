@@ -20,7 +20,7 @@ from trainer.links.ease import CAP, capped, ease, gram
 from trainer.links.nearness import near_rows
 
 COSINE_SHRINKAGE = 1.0
-ITEMS_A_USER_MAX = 512  # as many as a state remembers; pairs grow with its square
+ITEMS_A_USER_MAX = 512  # of one user, the strongest: pairs grow with its square
 BLOCK_PRODUCTS_MAX = 24_000_000  # entries of one product before duplicates are summed
 ROW_POWER, COLUMN_POWER, NEAR_SHRINKAGE = 0.6, 0.5, 20.0
 
