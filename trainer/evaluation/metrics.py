@@ -114,11 +114,15 @@ def recall(ranked: Sequence[int], relevant: Rows, size: int) -> float:
 
 def ndcg_of_scores(scores: Floats, relevant: Rows, size: int) -> float:
     """NDCG at `size` of one ranking of all items, ties averaged. scores (n,)."""
-    wanted = scores[relevant]
-    above = np.array([(scores > score).sum() for score in wanted], dtype=np.int64)
-    level = np.array([(scores == score).sum() for score in wanted], dtype=np.int64)
     ideal = ideal_gain(len(relevant), size)
-    return float(expected_gain(above, level, size).sum()) / ideal if ideal else 0.0
+    if not ideal:
+        return 0.0
+    edge = np.partition(scores, -size)[-size] if len(scores) > size else scores.min()
+    best, wanted = np.sort(scores[scores >= edge]), scores[relevant]
+    wanted = wanted[wanted >= edge]  # what stands lower gains nothing
+    above = len(best) - np.searchsorted(best, wanted, side="right")
+    level = len(best) - above - np.searchsorted(best, wanted, side="left")
+    return float(expected_gain(above, level, size).sum()) / ideal
 
 
 def expected_gain(above: Rows, level: Rows, size: int) -> Doubles:

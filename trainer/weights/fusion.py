@@ -61,21 +61,24 @@ def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[st
     are fitted again, as long as WORTH of it is not lost; one that does better than all stays alone.
     """
     places = list(range(len(SIGNALS)))
-    full = kept = crossed(questions, places)
+    weights = fit_near_top(questions, places)
+    halves = _of_halves(questions, places)
+    full = kept = _crossed(questions, halves)
     dropped: dict[str, float] = {}
     while len(places) > 1:
-        weights = fit_near_top(questions, places)
         adds = {SIGNALS[place]: _adds(questions, weights, place) for place in places}
         least = min(places, key=lambda place: adds[SIGNALS[place]])
         left = [place for place in places if place != least]
-        found = crossed(questions, left)
+        fewer = _of_halves(questions, left, halves)
+        found = _crossed(questions, fewer)
         if found < (1.0 - WORTH) * kept:
             break
         dropped[SIGNALS[least]] = kept - found
-        places, kept = left, max(found, kept)
+        places, halves, kept = left, fewer, max(found, kept)
+        weights = fit_near_top(questions, places, weights)
     alone = [mean_ndcg(questions, _only(place)) for place in range(len(SIGNALS))]
     best = int(np.argmax(alone))
-    weights = fit_near_top(questions, places) if kept >= alone[best] else _only(best)
+    weights = weights if kept >= alone[best] else _only(best)
     said = named(weights)
     adds = {name: _adds(questions, weights, SIGNALS.index(name)) for name in said}
     report = {"ndcg@10": max(kept, alone[best]), "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
@@ -89,12 +92,18 @@ def named(weights: Doubles) -> dict[str, float]:
 
 def crossed(questions: Sequence[Question], places: Sequence[int]) -> float:
     """Mean NDCG@10 where each half of the users is ordered by weights fitted on the other half."""
-    halves = [questions[::2], questions[1::2]]
-    found = [
-        mean_ndcg(asked, fit_near_top(other, places)) * len(asked)
-        for asked, other in (halves, halves[::-1])
-        if len(asked)
-    ]
+    return _crossed(questions, _of_halves(questions, places))
+
+
+def _of_halves(
+    questions: Sequence[Question], places: Sequence[int], before: Sequence[Doubles | None] = (None, None)
+) -> list[Doubles]:
+    """Weights fitted on each half. before: those of each half with more signals."""
+    return [fit_near_top(questions[half::2], places, before[half]) for half in (0, 1)]
+
+
+def _crossed(questions: Sequence[Question], halves: Sequence[Doubles]) -> float:
+    found = [mean_ndcg(questions[half::2], halves[1 - half]) * len(questions[half::2]) for half in (0, 1)]
     return sum(found) / max(len(questions), 1)
 
 
@@ -110,12 +119,15 @@ def _only(place: int) -> Doubles:
     return weights
 
 
-def fit_near_top(questions: Sequence[Question], places: Sequence[int] | None = None) -> Doubles:
+def fit_near_top(
+    questions: Sequence[Question], places: Sequence[int] | None = None, before: Doubles | None = None
+) -> Doubles:
     """`fit_weights`, then again over the NEAR_TOP best candidates alone, by the weights before: each fit is convex.
 
     A slate is decided near its top. Over all candidates most of the loss is of items that no slate would show.
+    before: weights of the same questions with more signals, in place of the first fit, which takes most of the time
     """
-    weights = fit_weights(questions, places)
+    weights = fit_weights(questions, places) if before is None else before
     for _ in range(NEAR_TOP_ROUNDS):
         weights = fit_weights([question.best(weights, NEAR_TOP) for question in questions], places)
     return weights
@@ -129,7 +141,8 @@ def fit_weights(questions: Sequence[Question], places: Sequence[int] | None = No
     useful = [question for question in questions if question.relevant.any()]
     if not useful:
         return np.full(len(SIGNALS), 1.0 / len(SIGNALS))
-    stacked = np.concatenate([question.signals for question in useful]).astype(np.float64)
+    columns = list(range(len(SIGNALS))) if places is None else sorted(places)
+    stacked = np.concatenate([question.signals[:, columns] for question in useful]).astype(np.float64)
     scale = np.maximum(stacked.std(axis=0), 1e-6)
     stacked /= scale
     starts = np.cumsum([0, *(len(question.relevant) for question in useful)])[:-1]
@@ -146,10 +159,10 @@ def fit_weights(questions: Sequence[Question], places: Sequence[int] | None = No
         slope = ((raised / total[owner]) @ stacked - wanted) / len(useful)
         return value + RIDGE * float(weights @ weights), slope + 2 * RIDGE * weights
 
-    bounds = [(0.0, None if places is None or place in places else 0.0) for place in range(len(SIGNALS))]
-    start = np.array([0.0 if high == 0.0 else 0.1 for _, high in bounds])
+    bounds, start = [(0.0, None)] * len(columns), np.full(len(columns), 0.1)
     found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    weights: Doubles = np.asarray(found.x) / scale
+    weights = np.zeros(len(SIGNALS))
+    weights[columns] = found.x / scale
     total = float(weights.sum())
     return weights / total if total > 0 else np.full(len(SIGNALS), 1.0 / len(SIGNALS))
 
