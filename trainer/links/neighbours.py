@@ -113,7 +113,7 @@ def cosines(weights: sparse.csr_array, count: int, of: npt.NDArray[np.int64]) ->
             columns = product.indices[part]
             mine = (product.data[part] / (norms[of[place]] * norms[columns] + COSINE_SHRINKAGE)).astype(np.float32)
             mine[columns == of[place]] = 0.0
-            best = np.argsort(-mine, kind="stable")[:count]
+            best = _best(mine, count)
             best = best[mine[best] > 0]
             rows[place, : len(best)], found[place, : len(best)] = columns[best], mine[best]
     return rows, found
@@ -124,10 +124,18 @@ def _strongest_of(links: Floats, count: int) -> tuple[Rows, Floats]:
     width = min(count, max(len(links) - 1, 0))
     rows, found = np.full((len(links), width), -1, dtype=np.int32), np.zeros((len(links), width), dtype=np.float32)
     for place, row in enumerate(links):
-        best = np.argsort(-np.abs(row), kind="stable")[:width]
+        best = _best(np.abs(row), width)
         best = best[row[best] != 0]
         rows[place, : len(best)], found[place, : len(best)] = best, row[best]
     return rows, found
+
+
+def _best(values: Floats, count: int) -> npt.NDArray[np.int64]:
+    """Places of the `count` largest, largest first, equals by place. Sorts what can enter alone."""
+    if len(values) <= 2 * count or not count:
+        return np.argsort(-values, kind="stable")[:count]
+    near = np.flatnonzero(values >= np.partition(values, -count)[-count])
+    return near[np.argsort(-values[near], kind="stable")[:count]]
 
 
 def _scale(ours: Floats, theirs: Floats) -> np.float32:
