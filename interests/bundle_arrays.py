@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interests.errors import BundleRejected
+from interests.item_content import BUCKETS
 from interests.manifest import Manifest
 
 CONTENT_FEATURES_MAX = 1 << 20  # a profile of content is as long as the largest id of a feature
@@ -40,6 +41,8 @@ class BundleArrays:
     repeat_rates (n,) float32              how likely who had the item is to turn to it again, in [0, 1]
     visit_shares (n,) float32              mean share of the item in the timestamp groups it is in, in [0, 1]
     debut_popularity (n,) float32          as recent_popularity, of first acts of a user with the item alone
+    content_idf (b,) float32               how much each bucket of hashed features tells; b 0: unknown
+    content_map (b + d, dim) float32       from features to item space: a place for an item that is new
 
     OPTIONAL ones may be missing in a directory written before they were known.
     """
@@ -70,6 +73,8 @@ class BundleArrays:
     repeat_rates: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     visit_shares: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     debut_popularity: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    content_idf: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    content_map: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
 
     def __post_init__(self) -> None:
         # Row by row in memory, as they lie on disk: compiled readers take no other layout.
@@ -83,6 +88,8 @@ class BundleArrays:
             object.__setattr__(self, "content_weights", np.zeros((n, 0), dtype=np.float32))
         if self.content_vectors.shape == (0, 0):
             object.__setattr__(self, "content_vectors", np.zeros((len(self.item_vectors), 0), dtype=np.float32))
+        if self.content_map.shape == (0, 0):
+            object.__setattr__(self, "content_map", np.zeros((0, self.item_vectors.shape[1]), dtype=np.float32))
         for name in PER_ITEM:
             if getattr(self, name).shape == (0,):
                 object.__setattr__(self, name, np.zeros(len(self.item_vectors), dtype=np.float32))
@@ -90,7 +97,7 @@ class BundleArrays:
 
 HALVED = ("item_vectors", "item_factors", "content_vectors")  # may lie on disk as float16
 PER_ITEM = ("repeat_rates", "visit_shares", "debut_popularity")  # zeros where they are missing
-OPTIONAL = ("content_ids", "content_weights", "content_vectors", *PER_ITEM)
+OPTIONAL = ("content_ids", "content_weights", "content_vectors", "content_idf", "content_map", *PER_ITEM)
 
 
 def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
@@ -121,6 +128,7 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
         "content_ids": ((n, arrays.content_ids.shape[-1]), "i4"),
         "content_weights": ((n, arrays.content_ids.shape[-1]), "f4"),
         "content_vectors": ((n, arrays.content_vectors.shape[-1]), "f4"),
+        **_content_shapes(manifest, arrays),
     }
     for name, (shape, kind) in shapes.items():
         array = getattr(arrays, name)
@@ -144,6 +152,13 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
         _check_strings(path / table, getattr(arrays, f"{table}_bytes"), getattr(arrays, f"{table}_offsets"), count)
     if len(set(string_list(arrays.item_ids_bytes, arrays.item_ids_offsets))) != n:
         raise BundleRejected(f"{path / 'item_ids_bytes.npy'}: names an item twice")
+
+
+def _content_shapes(manifest: Manifest, arrays: BundleArrays) -> dict[str, tuple[tuple[int, ...], str]]:
+    if not len(arrays.content_idf):
+        return {"content_idf": ((0,), "f4"), "content_map": ((0, manifest.dim), "f4")}
+    features = BUCKETS + arrays.content_vectors.shape[-1]
+    return {"content_idf": ((BUCKETS,), "f4"), "content_map": ((features, manifest.dim), "f4")}
 
 
 def _check_strings(table: Path, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], count: int) -> None:

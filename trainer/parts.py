@@ -13,7 +13,7 @@ from interests.bundle import Bundle
 from interests.bundle_arrays import BundleArrays, string_table
 from interests.manifest import Manifest
 from trainer.catalogue import Catalogue
-from trainer.content.content import blend, content_table, content_vectors, unit
+from trainer.content.content import blend, content_idf, content_table, content_vectors, unit
 from trainer.content.text_features import dense_part
 from trainer.content.topics import find_topics, topic_shares, topic_vectors
 from trainer.data import Events, positive
@@ -82,8 +82,10 @@ def links_an_item(item_count: int) -> int:
     return max(LINKS_MIN, min(LINKS_MAX, LINKS_ALL_MAX // max(item_count, 1)))
 
 
-def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: int) -> BundleArrays:
-    """What is served of the items. item_vectors (n, dim): unit rows, as trained."""
+def arrays(
+    catalogue: Catalogue, counted: Counted, item_vectors: Floats, content_map: Floats, seed: int
+) -> BundleArrays:
+    """What is served of the items. item_vectors (n, dim): unit rows, as trained; content_map (features, dim)."""
     popularity, recent = log_share(counted.counts.astype(np.float64)), recent_counts(counted.events)
     topics = find_topics(catalogue, item_vectors, counted.counts, seed)
     first_seen = np.full(len(catalogue), np.iinfo(np.int64).max)
@@ -120,6 +122,8 @@ def arrays(catalogue: Catalogue, counted: Counted, item_vectors: Floats, seed: i
         content_ids=content_ids,
         content_weights=content_weights,
         content_vectors=dense_part(counted.described),
+        content_idf=content_idf(counted.described).astype(np.float32),
+        content_map=content_map.astype(np.float32),
     )
 
 

@@ -1,55 +1,48 @@
 """A vector for an item from what the catalogue says of it, so that an item without interactions has a place too.
 
-    features  hashed categories, title and text words, brand and price step; idf weighted, unit rows  (n, BUCKETS)
-    content   = features A, a map learned from items with interactions; see trainer/content/adapter.py
-    vector    = unit(confidence * learned + (1 - confidence) * content),  confidence = count / (count + TRUST_COUNT)
-
-Hashing: Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009.
+features  see interests/item_content.py, which reads an item that comes later in the same way  (n, BUCKETS)
+content   = features A, a map learned from items with interactions; see trainer/content/adapter.py
+vector    = unit(confidence * learned + (1 - confidence) * content),  confidence = count / (count + TRUST_COUNT)
 """
-
-import math
-import re
-import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from interests.item_content import BUCKETS, FEATURES_AN_ITEM_MAX, KINDS, Told, bucket, idf, words
 from trainer.catalogue import Catalogue
 from trainer.content.adapter import mapping, pairs_of
 
-BUCKETS = 2048
 TRUST_COUNT = 3.0
-WORDS_AN_ITEM_MAX = 64
-FEATURES_AN_ITEM_MAX = 24  # of those that are served: rare ones first
-KINDS = (("category", 2.0), ("brand", 1.0), ("title", 1.0), ("text", 0.5), ("price", 0.5))
 
 Floats = npt.NDArray[np.float32]
 
 
 def features(catalogue: Catalogue) -> sparse.csr_array:
     """Hashed features (n, BUCKETS), unit rows; a row of zeros where the catalogue says nothing of the item."""
-    known = dict(KINDS)
-    cache: dict[str, int] = {}
+    cache: dict[tuple[str, str], int] = {}
     rows: list[int] = []
     columns: list[int] = []
     data: list[float] = []
     for row in range(len(catalogue)):
-        for kind, word in _words(catalogue, row):
-            token = f"{kind}:{word}"
-            column = cache.get(token)
+        for word in words(_told(catalogue, row)):
+            column = cache.get(word)
             if column is None:
-                column = cache[token] = zlib.crc32(token.encode()) % BUCKETS
+                column = cache[word] = bucket(*word)
             rows.append(row)
             columns.append(column)
-            data.append(known[kind])
+            data.append(KINDS[word[0]])
     matrix = sparse.csr_array((data, (rows, columns)), shape=(len(catalogue), BUCKETS), dtype=np.float64)
-    seen = np.bincount(matrix.indices, minlength=BUCKETS)
-    matrix.data *= np.log1p(len(catalogue) / np.maximum(seen, 1))[matrix.indices]
+    matrix.data *= content_idf(matrix)[matrix.indices]
     norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     matrix.data /= np.repeat(np.maximum(norms, 1e-12), np.diff(matrix.indptr))
     return matrix
+
+
+def content_idf(described: sparse.csr_array) -> npt.NDArray[np.float64]:
+    """How much each bucket of hashed features (n, BUCKETS or more) tells (BUCKETS,)."""
+    hashed = described.indices[described.indices < BUCKETS]
+    return idf(np.bincount(hashed, minlength=BUCKETS), described.shape[0])
 
 
 def content_table(described: sparse.csr_array) -> tuple[npt.NDArray[np.int32], Floats]:
@@ -79,12 +72,28 @@ def content_vectors(
     beside: tuple[npt.NDArray[np.int32], Floats] | None = None,
     seed: int = 0,
 ) -> Floats:
-    """What content alone says of every item (n, d), by a map fitted to items with interactions (see adapter.py).
+    """What content alone says of every item (n, d), by `content_map`."""
+    return mapped(described, content_map(described, learned, counts, beside, seed))
+
+
+def content_map(
+    described: sparse.csr_array,
+    learned: Floats,
+    counts: npt.NDArray[np.int64],
+    beside: tuple[npt.NDArray[np.int32], Floats] | None = None,
+    seed: int = 0,
+) -> Floats:
+    """A (features, d), fitted to items with interactions (see adapter.py).
 
     beside: neighbour lists, rows and weights; with them the map may be learned by contrast, else it is a regression
     """
     pairs = pairs_of(*beside, counts) if beside else None
-    predicted: Floats = (described @ mapping(described, learned, counts, pairs, seed)).astype(np.float32)
+    return mapping(described, learned, counts, pairs, seed)
+
+
+def mapped(described: sparse.csr_array, by: Floats) -> Floats:
+    """Features (n, features) in item space (n, d)."""
+    predicted: Floats = (described @ by).astype(np.float32)
     return predicted
 
 
@@ -106,14 +115,11 @@ def unit(rows: Floats) -> Floats:
     return scaled
 
 
-def _words(catalogue: Catalogue, row: int) -> Iterator[tuple[str, str]]:
-    for category in catalogue.categories[row]:
-        yield "category", category.lower()
-    if catalogue.brands[row]:
-        yield "brand", catalogue.brands[row].lower()
-    for kind, text in (("title", catalogue.titles[row]), ("text", catalogue.texts[row])):
-        for word in dict.fromkeys(re.findall(r"\w+", text.lower())[:WORDS_AN_ITEM_MAX]):
-            yield kind, word
-    price = catalogue.price[row]
-    if math.isfinite(price) and price > 0:
-        yield "price", str(round(2 * math.log2(price)))
+def _told(catalogue: Catalogue, row: int) -> Told:
+    return Told(
+        catalogue.categories[row],
+        catalogue.brands[row],
+        catalogue.titles[row],
+        catalogue.texts[row],
+        float(catalogue.price[row]),
+    )

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from trainer.content.content import BUCKETS, unit
+from interests.item_content import BUCKETS
+from trainer.content.content import unit
 from trainer.data import Events, positive
 from trainer.factorise import weight_matrix
 

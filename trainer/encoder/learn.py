@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from interests.events import Action
-from trainer.content.content import blend, content_vectors
+from trainer.content.content import blend, content_map, content_vectors, mapped
 from trainer.data import Events
 from trainer.encoder import chosen as interests_chosen
 from trainer.encoder import schedule, spectral
@@ -41,11 +41,13 @@ Relevant = dict[int, npt.NDArray[np.int32]]
 class Learned:
     """An encoder, ready to go on, and the item vectors (n, dim), unit rows, in whose space its interests live.
 
+    content_map (features, dim): from what the catalogue says of an item into that space
     curve: a point an epoch; report: what was tried and found
     """
 
     trainer: Trainer
     item_vectors: Floats
+    content_map: Floats
     epochs: int
     curve: list[dict[str, float]] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
@@ -81,7 +83,7 @@ def learn(
         report["interests"] = interests_chosen.choose(
             trainer, course.sequences, course.yardstick, effort.head_windows, seed, reporter
         )
-    return Learned(trainer, _served_vectors(trainer, counted, seed), epochs, curve, report)
+    return Learned(trainer, *_served_vectors(trainer, counted, seed), epochs, curve, report)
 
 
 def refit(learned: Learned, counted: Counted, effort: Effort, seed: int, reporter: Reporter) -> Learned:
@@ -91,7 +93,7 @@ def refit(learned: Learned, counted: Counted, effort: Effort, seed: int, reporte
     course = _Course(counted, Yardstick(counted.events, {}), effort, np.random.default_rng(seed + 1), reporter)
     course.go_on(trainer, passes, "encoder on everything")
     interests_chosen.train_heads(trainer, course.sequences, effort.head_windows, seed + 1, reporter)
-    return Learned(trainer, _served_vectors(trainer, counted, seed), learned.epochs, learned.curve, learned.report)
+    return Learned(trainer, *_served_vectors(trainer, counted, seed), learned.epochs, learned.curve, learned.report)
 
 
 def next_items(events: Events, users: int, seed: int) -> Relevant:
@@ -203,7 +205,8 @@ def _start(counted: Counted, dim: int, seed: int) -> Floats:
     return blend(near, content_vectors(counted.described, near, counted.counts), counted.counts, seed)
 
 
-def _served_vectors(trainer: Trainer, counted: Counted, seed: int) -> Floats:
+def _served_vectors(trainer: Trainer, counted: Counted, seed: int) -> tuple[Floats, Floats]:
+    """Of the items, and the map that gives one to an item of which only the catalogue speaks."""
     learned = trainer.item_vectors
-    said = content_vectors(counted.described, learned, counted.counts, counted.neighbours, seed)
-    return blend(learned, said, counted.counts, seed)
+    by = content_map(counted.described, learned, counted.counts, counted.neighbours, seed)
+    return blend(learned, mapped(counted.described, by), counted.counts, seed), by

@@ -145,7 +145,7 @@ def count(inputs: Inputs, events: Events, seed: int, reporter: Reporter, rule: L
 
 def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings: HistorySettings) -> Bundle:
     """A bundle of what was counted and learned."""
-    made = parts.arrays(inputs.catalogue, counted, learned.item_vectors, settings.seed)
+    made = parts.arrays(inputs.catalogue, counted, learned.item_vectors, learned.content_map, settings.seed)
     if settings.vectors == "float16":
         made = halved(made)
     props = {

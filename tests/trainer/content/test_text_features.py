@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from interests.item_content import BUCKETS
 from tests.trainer.build import catalogue, events
-from trainer.content.content import BUCKETS, content_table, features
+from trainer.content.content import content_table, features
 from trainer.content.text_features import compress, dense_part, early, held_out_recall, stack, with_texts
 from trainer.data import Events
 
