@@ -14,6 +14,7 @@ import ctypes
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,13 @@ class Encoder:
         )
         self._cold = _cold(bundle)
         self._check_golden()
+
+    def over(self, bundle: Bundle) -> "Encoder":
+        """The same models over a bundle of this version that knows more items."""
+        other = copy(self)
+        other._bundle = bundle
+        other._item_vectors, other._item_factors = bundle.arrays.item_vectors, bundle.arrays.item_factors
+        return other
 
     @property
     def bundle_version(self) -> str:

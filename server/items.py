@@ -10,7 +10,7 @@ from interests.events import TIME_MS_MAX, check_id
 
 ITEMS_MAX = 500
 CATEGORIES_MAX = 16
-TITLE_BYTES_MAX, DESCRIPTION_BYTES_MAX = 1024, 4096
+TEXT_BYTES_MAX = {"title": 1024, "description": 4096, "brand": 256}
 PRICE_MAX = 1e12
 
 
@@ -25,6 +25,7 @@ class Item:
     title: str | None = None
     description: str | None = None
     first_seen_ms: int | None = None
+    brand: str | None = None
 
     def then(self, later: "Item") -> "Item":
         """This, and what was said later over it."""
@@ -59,7 +60,7 @@ def from_message(message: catalogue_pb2.CatalogueItem, path: str = "") -> Item:
             raise InvalidRequest(f"{path}categories", f"holds {len(categories)} names; give at most {CATEGORIES_MAX}")
         for index, name in enumerate(categories):
             check_id(f"{path}categories.names[{index}]", name)
-    for field, limit in (("title", TITLE_BYTES_MAX), ("description", DESCRIPTION_BYTES_MAX)):
+    for field, limit in TEXT_BYTES_MAX.items():
         size = len(getattr(message, field).encode())
         if size > limit:
             raise InvalidRequest(f"{path}{field}", f"is {size} bytes long; give at most {limit}")
@@ -71,6 +72,7 @@ def from_message(message: catalogue_pb2.CatalogueItem, path: str = "") -> Item:
         title=message.title if message.HasField("title") else None,
         description=message.description if message.HasField("description") else None,
         first_seen_ms=_time_ms(message, path),
+        brand=message.brand if message.HasField("brand") else None,
     )
 
 
@@ -82,6 +84,7 @@ def to_message(item: Item) -> catalogue_pb2.CatalogueItem:
         price=item.price,
         title=item.title,
         description=item.description,
+        brand=item.brand,
     )
     if item.categories is not None:
         message.categories.names.extend(item.categories)

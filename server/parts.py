@@ -61,13 +61,16 @@ async def running(settings: ServerSettings, worker: int = 0) -> AsyncIterator[in
         streams = Streams(_limits(settings), metrics)
         recorder = _recorder(settings, store, serving, metrics, stack)
         on_swap = _on_swap(states, recorder, streams, stack)
-        served = Bundles(settings.bundle, settings.device, serving, catalogue, metrics, on_swap)
-        item_log = await _item_log(settings, catalogue, streams, stack)
+        on_place = _on_place(states, recorder, streams)
+        served = Bundles(settings.bundle, settings.device, serving, catalogue, metrics, on_swap, on_place)
+        on_changed = _on_changed(streams, served)
+        item_log = await _item_log(settings, catalogue, on_changed, stack)
+        await served.place()
         server = listen.make_server(settings, metrics)
         feed = Feed(slates, states, streams, settings.push_interval_ms_min, metrics)
         shell = Shell(metrics, settings.call_s_max)
         recommendations = Recommendations(slates, states, feed)
-        items = Items(catalogue, item_log, metrics, _on_changed(streams))
+        items = Items(catalogue, item_log, metrics, on_changed)
         shown = Shown(recommendations, recorder) if settings.impressions else None
         if shown:
             stack.push_async_callback(shown.close)
@@ -127,14 +130,16 @@ def _recorder(
     return recorder
 
 
-async def _item_log(settings: ServerSettings, catalogue: Catalogue, streams: Streams, stack: AsyncExitStack) -> ItemLog:
+async def _item_log(
+    settings: ServerSettings, catalogue: Catalogue, on_changed: Callable[[Changed], None], stack: AsyncExitStack
+) -> ItemLog:
     """Where the live catalogue is kept, all that it held already taken."""
     if not settings.brokers:
         item_file = ItemFile(settings.catalogue_file())
         stack.callback(item_file.close)
         catalogue.take(item_file.items.values())
         return item_file
-    loop, on_changed = asyncio.get_running_loop(), _on_changed(streams)
+    loop = asyncio.get_running_loop()
 
     def on_items(items: list[Item]) -> None:
         loop.call_soon_threadsafe(lambda: on_changed(catalogue.take(items)))
@@ -146,12 +151,22 @@ async def _item_log(settings: ServerSettings, catalogue: Catalogue, streams: Str
     return topic
 
 
-def _on_changed(streams: Streams) -> Callable[[Changed], None]:
+def _on_changed(streams: Streams, served: Bundles) -> Callable[[Changed], None]:
     def on_changed(changed: Changed) -> None:
         if changed.touched:
             streams.move_showing(changed.touched)
+        served.place_soon()
 
     return on_changed
+
+
+def _on_place(states: States, recorder: Recorder, streams: Streams) -> Callable[[Serving, frozenset[str]], None]:
+    def on_place(serving: Serving, beside: frozenset[str]) -> None:
+        states.serving = serving
+        recorder.use(serving.encoder)
+        streams.move_showing(beside)
+
+    return on_place
 
 
 def _on_swap(states: States, recorder: Recorder, streams: Streams, stack: AsyncExitStack) -> Callable[[Serving], None]:

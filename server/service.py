@@ -127,10 +127,11 @@ class Items:
         # What became durable shall count, though its caller goes away in between.
         items = await asyncio.shield(self._take(said))
         self._metrics.items_changed.inc(len(items))
-        waiting = self._catalogue.waiting(items)
+        standing = self._catalogue.standing(items)
         answer = catalogue_pb2.UpsertItemsResponse(
-            live=len(items) - len(waiting),
-            waiting_item_ids=waiting,
+            live=standing.live,
+            waiting_item_ids=standing.waiting,
+            arriving=standing.arriving,
             unknown_categories=self._catalogue.unknown_categories(said),
         )
         return answer.SerializeToString()

@@ -89,8 +89,8 @@ async def test_a_price_and_a_category_count_at_once(tmp_path: Path) -> None:
         assert [each.topic for each in found.items if each.item_id == moved] == ["topic-1"]
         prices = {each.item_id: each.price for each in (await slate(client, size=120)).items if each.HasField("price")}
         assert prices == {priced: 2.5}
-        answer = await upsert(client, said("nobody-knows", title="New", categories=["topic-1", "brand-new"]))
-        assert (answer.live, list(answer.waiting_item_ids)) == (0, ["nobody-knows"])
+        answer = await upsert(client, said("nobody-knows", title="New", categories=["brand-new"]))
+        assert (answer.live, answer.arriving, list(answer.waiting_item_ids)) == (0, 0, ["nobody-knows"])
         assert list(answer.unknown_categories) == ["brand-new"]
 
 
@@ -127,7 +127,8 @@ async def test_one_bad_item_refuses_the_call_and_changes_nothing(tmp_path: Path,
 
 
 def test_an_item_survives_its_wire_form() -> None:
-    for each in (Item("a"), Item("b", False, 0.0, (), "", "", 0), Item("ü", True, 9.5, ("x", "y"), "t", "d", 1234)):
+    full = Item("ü", True, 9.5, ("x", "y"), "t", "d", 1234, "b")
+    for each in (Item("a"), Item("b", False, 0.0, (), "", "", 0, ""), full):
         assert from_message(to_message(each)) == each
 
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from kafka import KafkaProducer
 from plural.v1 import catalogue_pb2, recommendations_pb2
 
+from tests.support import tiny_bundle
 from tests.support.kafka_broker import Broker, create_topic
 from tests.support.server import Client, follow, read, serving, until
 from tests.support.tiny_bundle import item
@@ -19,8 +21,9 @@ pytestmark = pytest.mark.kafka
 
 
 @asynccontextmanager
-async def over(kafka: Broker, items: str, directory: Path) -> AsyncIterator[Client]:
-    async with serving(directory, brokers=kafka.address, topic="interactions", items_topic=items) as client:
+async def over(kafka: Broker, items: str, directory: Path, **changes: Any) -> AsyncIterator[Client]:
+    said = {"brokers": kafka.address, "topic": "interactions", "items_topic": items}
+    async with serving(directory, **said, **changes) as client:
         yield client
 
 
@@ -90,3 +93,31 @@ async def test_without_the_topic_the_server_serves_and_says_that_nothing_can_be_
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await upsert(client, item(0, 0), available=False)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_new_item_out_of_the_topic_is_served_everywhere_and_gone_once_its_record_is_empty(
+    tmp_path: Path, kafka: Broker, items: str
+) -> None:
+    producer = KafkaProducer(bootstrap_servers=kafka.address, acks="all", linger_ms=0)
+    new = catalogue_pb2.CatalogueItem(item_id="new", title="New")
+    new.categories.names.append("topic-2")
+    bundle = tiny_bundle.write(tmp_path / "bundles", cold_weights={"interest": 2.0})
+    request = recommendations_pb2.RecommendRequest(user_id="ada", size=130, filters={"only_categories": ["topic-2"]})
+
+    async def is_shown(client: Client, wanted: bool) -> bool:
+        found = (await client.recommendations.Recommend(request)).slate.items
+        return ("new" in [each.item_id for each in found]) == wanted
+
+    async with (
+        over(kafka, items, tmp_path / "1", bundle=bundle) as one,
+        over(kafka, items, tmp_path / "2", bundle=bundle) as other,
+    ):
+        producer.send(items, key=b"new", value=new.SerializeToString()).get(timeout=10)
+        for client in (one, other):
+            await until(partial(is_shown, client, True))
+        async with over(kafka, items, tmp_path / "3", bundle=bundle) as later:
+            await until(partial(is_shown, later, True))
+        producer.send(items, key=b"new", value=None).get(timeout=10)
+        for client in (one, other):
+            await until(partial(is_shown, client, False))
+    producer.close()

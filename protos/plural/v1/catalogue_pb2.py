@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19plural/v1/catalogue.proto\x12\tplural.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x12UpsertItemsRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.plural.v1.CatalogueItem\"Y\n\x13UpsertItemsResponse\x12\x0c\n\x04live\x18\x01 \x01(\r\x12\x18\n\x10waiting_item_ids\x18\x02 \x03(\t\x12\x1a\n\x12unknown_categories\x18\x03 \x03(\t\"\x8a\x02\n\rCatalogueItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x16\n\tavailable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05price\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12,\n\ncategories\x18\x04 \x01(\x0b\x32\x18.plural.v1.CategoryNames\x12\x12\n\x05title\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x06 \x01(\tH\x03\x88\x01\x01\x12.\n\nfirst_seen\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_availableB\x08\n\x06_priceB\x08\n\x06_titleB\x0e\n\x0c_description\"\x1e\n\rCategoryNames\x12\r\n\x05names\x18\x01 \x03(\t2`\n\x10\x43\x61talogueService\x12L\n\x0bUpsertItems\x12\x1d.plural.v1.UpsertItemsRequest\x1a\x1e.plural.v1.UpsertItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19plural/v1/catalogue.proto\x12\tplural.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x12UpsertItemsRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.plural.v1.CatalogueItem\"k\n\x13UpsertItemsResponse\x12\x0c\n\x04live\x18\x01 \x01(\r\x12\x18\n\x10waiting_item_ids\x18\x02 \x03(\t\x12\x1a\n\x12unknown_categories\x18\x03 \x03(\t\x12\x10\n\x08\x61rriving\x18\x04 \x01(\r\"\xa8\x02\n\rCatalogueItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x16\n\tavailable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05price\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12,\n\ncategories\x18\x04 \x01(\x0b\x32\x18.plural.v1.CategoryNames\x12\x12\n\x05title\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x06 \x01(\tH\x03\x88\x01\x01\x12.\n\nfirst_seen\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05\x62rand\x18\x08 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_availableB\x08\n\x06_priceB\x08\n\x06_titleB\x0e\n\x0c_descriptionB\x08\n\x06_brand\"\x1e\n\rCategoryNames\x12\r\n\x05names\x18\x01 \x03(\t2`\n\x10\x43\x61talogueService\x12L\n\x0bUpsertItems\x12\x1d.plural.v1.UpsertItemsRequest\x1a\x1e.plural.v1.UpsertItemsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSERTITEMSREQUEST']._serialized_start=73
   _globals['_UPSERTITEMSREQUEST']._serialized_end=134
   _globals['_UPSERTITEMSRESPONSE']._serialized_start=136
-  _globals['_UPSERTITEMSRESPONSE']._serialized_end=225
-  _globals['_CATALOGUEITEM']._serialized_start=228
-  _globals['_CATALOGUEITEM']._serialized_end=494
-  _globals['_CATEGORYNAMES']._serialized_start=496
-  _globals['_CATEGORYNAMES']._serialized_end=526
-  _globals['_CATALOGUESERVICE']._serialized_start=528
-  _globals['_CATALOGUESERVICE']._serialized_end=624
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=243
+  _globals['_CATALOGUEITEM']._serialized_start=246
+  _globals['_CATALOGUEITEM']._serialized_end=542
+  _globals['_CATEGORYNAMES']._serialized_start=544
+  _globals['_CATEGORYNAMES']._serialized_end=574
+  _globals['_CATALOGUESERVICE']._serialized_start=576
+  _globals['_CATALOGUESERVICE']._serialized_end=672
 # @@protoc_insertion_point(module_scope)

@@ -52,11 +52,16 @@ class UpsertItemsResponse(_message.Message):
     LIVE_FIELD_NUMBER: _builtins.int
     WAITING_ITEM_IDS_FIELD_NUMBER: _builtins.int
     UNKNOWN_CATEGORIES_FIELD_NUMBER: _builtins.int
+    ARRIVING_FIELD_NUMBER: _builtins.int
     live: _builtins.int
-    """How many items the served bundle knows: what was said of them counts now."""
+    """How many items are served: what was said of them counts now."""
+    arriving: _builtins.int
+    """How many items are new: they are being placed by what is said of them, and are in slates within seconds."""
     @_builtins.property
     def waiting_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The others, which are kept and count once a bundle knows them."""
+        """Those of which nothing leads into the served bundle: no category of theirs is one of its topics and none of their
+        words is known. They are kept, and count once more is said of them or another bundle knows more.
+        """
 
     @_builtins.property
     def unknown_categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -68,10 +73,11 @@ class UpsertItemsResponse(_message.Message):
         live: _builtins.int = ...,
         waiting_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         unknown_categories: _abc.Iterable[_builtins.str] | None = ...,
+        arriving: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["live", b"live", "unknown_categories", b"unknown_categories", "waiting_item_ids", b"waiting_item_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arriving", b"arriving", "live", b"live", "unknown_categories", b"unknown_categories", "waiting_item_ids", b"waiting_item_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -92,6 +98,7 @@ class CatalogueItem(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     FIRST_SEEN_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Which; 1 to 256 bytes."""
     available: _builtins.bool
@@ -99,16 +106,18 @@ class CatalogueItem(_message.Message):
     price: _builtins.float
     """Its price, at least 0, in whatever currency the shop counts in; slates carry it."""
     title: _builtins.str
-    """Its title, at most 1,024 bytes; for items that no bundle knows yet."""
+    """Its title, at most 1,024 bytes; counts where the bundle does not know the item."""
     description: _builtins.str
-    """What it is, in words, at most 4,096 bytes; for items that no bundle knows yet."""
+    """What it is, in words, at most 4,096 bytes; counts where the bundle does not know the item."""
+    brand: _builtins.str
+    """Who makes it, at most 256 bytes; counts where the bundle does not know the item."""
     @_builtins.property
     def categories(self) -> Global___CategoryNames:
         """Its categories in place of those of the bundle."""
 
     @_builtins.property
     def first_seen(self) -> _timestamp_pb2.Timestamp:
-        """When it appeared; for items that no bundle knows yet."""
+        """When it appeared; counts where the bundle does not know the item."""
 
     def __init__(
         self,
@@ -120,13 +129,16 @@ class CatalogueItem(_message.Message):
         title: _builtins.str | None = ...,
         description: _builtins.str | None = ...,
         first_seen: _timestamp_pb2.Timestamp | None = ...,
+        brand: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_description", b"_description", "_price", b"_price", "_title", b"_title", "available", b"available", "categories", b"categories", "description", b"description", "first_seen", b"first_seen", "price", b"price", "title", b"title"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_brand", b"_brand", "_description", b"_description", "_price", b"_price", "_title", b"_title", "available", b"available", "brand", b"brand", "categories", b"categories", "description", b"description", "first_seen", b"first_seen", "price", b"price", "title", b"title"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_description", b"_description", "_price", b"_price", "_title", b"_title", "available", b"available", "categories", b"categories", "description", b"description", "first_seen", b"first_seen", "item_id", b"item_id", "price", b"price", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_brand", b"_brand", "_description", b"_description", "_price", b"_price", "_title", b"_title", "available", b"available", "brand", b"brand", "categories", b"categories", "description", b"description", "first_seen", b"first_seen", "item_id", b"item_id", "price", b"price", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__available: _TypeAlias = _typing.Literal["available"]  # noqa: Y015
     _WhichOneofArgType__available: _TypeAlias = _typing.Literal["_available", b"_available"]  # noqa: Y015
+    _WhichOneofReturnType__brand: _TypeAlias = _typing.Literal["brand"]  # noqa: Y015
+    _WhichOneofArgType__brand: _TypeAlias = _typing.Literal["_brand", b"_brand"]  # noqa: Y015
     _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
     _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
@@ -135,6 +147,8 @@ class CatalogueItem(_message.Message):
     _WhichOneofArgType__title: _TypeAlias = _typing.Literal["_title", b"_title"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__available) -> _WhichOneofReturnType__available | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__brand) -> _WhichOneofReturnType__brand | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
     @_typing.overload

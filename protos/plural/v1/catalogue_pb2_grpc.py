@@ -47,7 +47,8 @@ class CatalogueServiceServicer:
     """
 
     def UpsertItems(self, request, context):
-        """Takes over what changed of items. It counts in every slate made from then on, pushed ones included:
+        """Takes over what changed of items, and new ones, which need a category that the bundle has or words that it knows.
+        It counts in every slate made from then on, pushed ones included:
         an unavailable item is in none. Durable before it answers. All or none: one bad item refuses the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

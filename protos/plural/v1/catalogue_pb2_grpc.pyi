@@ -34,7 +34,8 @@ class CatalogueServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CatalogueServiceAsyncStub: ...
     UpsertItems: _grpc.UnaryUnaryMultiCallable[_catalogue_pb2.UpsertItemsRequest, _catalogue_pb2.UpsertItemsResponse]
-    """Takes over what changed of items. It counts in every slate made from then on, pushed ones included:
+    """Takes over what changed of items, and new ones, which need a category that the bundle has or words that it knows.
+    It counts in every slate made from then on, pushed ones included:
     an unavailable item is in none. Durable before it answers. All or none: one bad item refuses the call.
     """
 
@@ -44,7 +45,8 @@ class CatalogueServiceAsyncStub(CatalogueServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UpsertItems: _aio.UnaryUnaryMultiCallable[_catalogue_pb2.UpsertItemsRequest, _catalogue_pb2.UpsertItemsResponse]  # type: ignore[assignment]
-    """Takes over what changed of items. It counts in every slate made from then on, pushed ones included:
+    """Takes over what changed of items, and new ones, which need a category that the bundle has or words that it knows.
+    It counts in every slate made from then on, pushed ones included:
     an unavailable item is in none. Durable before it answers. All or none: one bad item refuses the call.
     """
 
@@ -57,7 +59,8 @@ class CatalogueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalogue_pb2.UpsertItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalogue_pb2.UpsertItemsResponse, _abc.Awaitable[_catalogue_pb2.UpsertItemsResponse]]:
-        """Takes over what changed of items. It counts in every slate made from then on, pushed ones included:
+        """Takes over what changed of items, and new ones, which need a category that the bundle has or words that it knows.
+        It counts in every slate made from then on, pushed ones included:
         an unavailable item is in none. Durable before it answers. All or none: one bad item refuses the call.
         """
 
