@@ -81,10 +81,11 @@ def calibrated_picks(
     n, dim = vectors.shape
     basis, rank = np.zeros((min(size, dim), dim), np.float32), 0
     projected = np.zeros(n, np.int64)  # onto how many basis vectors a residual has been taken
-    moved, fresh = np.zeros(len(held), np.int64), np.zeros(n, np.int64)  # the pick that last moved a topic; a gain's
+    # The pick that last moved a topic; that a gain is of: none yet, as a bound does for most.
+    moved, fresh = np.zeros(len(held), np.int64), np.full(n, -1)
     gain, new, bound = np.empty(n, np.float64), np.zeros(n, np.float64), np.empty(n, np.float64)
     for i in range(n):
-        gain[i] = _gain(topics, shares, i, price, held)
+        gain[i] = _gain_most(topics, shares, i, price, held)
         if residual[i] < 1.0:
             new[i] = novelty * math.log(max(residual[i], EPSILON))
         bound[i] = worth[i] + gain[i] + new[i]
