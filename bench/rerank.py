@@ -3,6 +3,7 @@
     python -m bench.rerank [--json FILE] [--rounds N]
 
 Median CPU time of one call on one thread, everything that a caller pays included: checks, sorting, the set, its order.
+The products are timed before and after each call's turn, so that a machine which others slow down slows both.
 Candidates are unit vectors in clusters, one to three topics each; compiled where numba is installed, and by numpy
 alone. pyversity's DPP stands beside them where it is installed.
 """
@@ -47,12 +48,11 @@ def _shape(shape: tuple[int, int, int], rounds: int, compiled: bool) -> list[Row
     limit, calls = _calls(*shape, compiled)
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in calls}
     for number in range(rounds + 1):
-        best = _median_us(limit)
         for name, call in calls.items():
-            spent = _median_us(call)
+            before, spent, after = _median_us(limit), _median_us(call), _median_us(limit)
             if number:  # the first warms up
                 found[name][0].append(spent)
-                found[name][1].append(best)
+                found[name][1].append((before + after) / 2)
     n, dim, size = shape
     return [against(f"{n} x {dim} -> {size}: {name}", "us", *pairs) for name, pairs in found.items()]
 
