@@ -23,7 +23,7 @@ from ranking.chosen import Chosen
 from ranking.slate import Source
 from ranking.topics import main_topics, mixes_of
 
-EXPLORED_SHARE = 0.01  # of all places
+EXPLORED_SHARE = 0.005  # of all places: a slate of ten in twenty
 CHANCE_MAX = 0.5
 NEW_SHARE = 0.005  # of the user's mix
 SIZE_MIN = 5  # one place of fewer would be too much

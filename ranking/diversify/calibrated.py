@@ -32,7 +32,7 @@ from ranking.target import Target
 from ranking.topics import SMOOTHING, Mixes
 
 PRIOR = 10.0
-NOVELTY = 0.08  # of the span of relevance, at a strength of 1: a duplicate loses 0.92, half a duplicate 0.055
+NOVELTY = 0.11  # of the span of relevance, at a strength of 1: a duplicate loses 1.27, half a duplicate 0.076
 WORTH_MIN = 1e-6  # of relevance at a dial of 1: equals still come by relevance
 HELD_MIN = 1e-9
 

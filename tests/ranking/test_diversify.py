@@ -55,6 +55,12 @@ def test_a_dial_of_zero_gives_relevance_order_exactly(method, seed, size, ties):
 
 
 @ALL
+def test_among_hundreds_of_candidates_equals_still_come_in_the_order_given(method):
+    candidates = case(3, 500, ties=True)
+    assert method(*candidates, 500, 0.0) == np.argsort(-candidates[0], kind="stable").tolist()
+
+
+@ALL
 @given(seed=st.integers(0, 10_000), dial=st.floats(0, 1))
 def test_the_order_of_the_candidates_is_no_reason(method, seed, dial):
     relevance, vectors, mixes, target = case(seed)
