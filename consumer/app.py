@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         stop = _stop_on_signals()
         if settings.make_current is not None:
             make_current(settings.store, settings.make_current)
-            sys.stdout.write(f"{settings.make_current} is current from the next opening on\n")
+            sys.stdout.write(
+                f"{settings.make_current} is current; what runs on ?generation=current follows within a second\n"
+            )
         elif settings.merge_archive is not None:
             merge_archive(settings.merge_archive)
         elif settings.from_file is not None:
@@ -91,7 +93,7 @@ def consume_topic(settings: ConsumerSettings, stop: threading.Event) -> None:
     if settings.archive is not None:
         archive = Archive(settings.archive, settings.archive_mib * MIB, settings.archive_roll_s, metrics)
     encoder = load_encoder(settings)
-    store = patiently(lambda: open_store(settings.store), stop)
+    store = patiently(lambda: open_store(settings.store, follow=True), stop)
     if store is None:
         return
     source = KafkaSource(broker, settings.topic, settings.group, settings.session_timeout_s)

@@ -78,6 +78,11 @@ class SlateCache:
         if user is not None:
             self.bytes -= sum(_cost(user_id, query, made) for query, made in user.slates.items())
 
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._users.clear()
+        self.bytes = 0
+
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._users
 

@@ -53,7 +53,8 @@ async def running(settings: ServerSettings, worker: int = 0) -> AsyncIterator[in
     async with AsyncExitStack() as stack:
         metrics, catalogue = Metrics(), Catalogue()
         serving = build(settings.bundle, settings.device)
-        store = open_store(settings.store, read_only=settings.brokers is not None)
+        reads_only = settings.brokers is not None
+        store = open_store(settings.store, read_only=reads_only, follow=reads_only)
         stack.callback(store.close)
         states = States(store, serving, metrics)
         stack.callback(states.close)
@@ -89,7 +90,7 @@ async def running(settings: ServerSettings, worker: int = 0) -> AsyncIterator[in
         if settings.reflection:
             listen.add_reflection(server, names)
         port = listen.bind(server, settings)
-        watch = ChangeWatch(store, metrics, _on_moved(slates, streams), streams.move_all)
+        watch = ChangeWatch(store, metrics, _on_moved(slates, streams), _on_lost(slates, streams))
         watch.start()
         stack.push_async_callback(watch.stop)
         served.watch()
@@ -196,6 +197,14 @@ def _on_moved(slates: Slates, streams: Streams) -> Callable[[Iterable[str], Mapp
         streams.move(wakes)
 
     return on_moved
+
+
+def _on_lost(slates: Slates, streams: Streams) -> Callable[[], None]:
+    def on_lost() -> None:
+        slates.clear()
+        streams.move_all()
+
+    return on_lost
 
 
 def _serve_metrics(settings: ServerSettings, worker: int, metrics: Metrics, stack: AsyncExitStack) -> None:

@@ -98,6 +98,11 @@ class Slates:
         self._cache.drop(user_id)
         self._states.drop(user_id)
 
+    def clear(self) -> None:
+        """Let go of everything: any user may have moved, and versions need not have."""
+        self._cache.clear()
+        self._states.clear()
+
     def _last_sent(self, user_id: str, query: Query) -> Served | None:
         """What stands in while the store is away: right a moment ago, and of this bundle and catalogue."""
         found = self._cache.latest(user_id, self._states.serving.bundle.version, query)

@@ -136,6 +136,11 @@ class States:
         """Forget the last view of a user who has moved on, or was erased."""
         self._views.pop(user_id, None)
 
+    def clear(self) -> None:
+        """Forget every view, and what was read of the store as it was."""
+        self._views.clear()
+        self._let_go()
+
     def close(self) -> None:
         """Let go of the threads that read."""
         self._let_go()

@@ -7,6 +7,7 @@ from interests.errors import SettingsRejected
 from interests.stores import generations
 from interests.stores.base import InterestStore
 from interests.stores.environment import GIB
+from interests.stores.following import FollowingLmdb, FollowingStore
 from interests.stores.lmdb import MAP_BYTES, LmdbStore
 from interests.stores.memory import MemoryStore
 from interests.stores.redis import RedisStore
@@ -22,30 +23,51 @@ REDIS_SCHEMES = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 __all__ = ["make_current", "open_store", "without_credentials"]
 
 
-def open_store(url: str, *, read_only: bool = False) -> InterestStore:
+def open_store(url: str, *, read_only: bool = False, follow: bool = False) -> InterestStore:
     """Open the store that `url` names. Raises SettingsRejected for what is no store, StoreUnavailable for one away.
 
     read_only: this handle never writes; a store that is not there yet is made empty, so that readers may start first
+    follow: with ?generation=current the handle goes on with another generation once that is named
     """
     scheme, place, options = _parts(url)
     if scheme == "memory" and not place and not options:
         return MemoryStore()
     generation = generations.named(url, options)
+    follow = follow and generation == generations.CURRENT
     if scheme == "lmdb" and place:
         map_gib = _number(url, options, "map_gib", MAP_GIB_MAX)
         if not options:
-            map_bytes = map_gib * GIB if map_gib else MAP_BYTES
-            path = generations.directory_of(Path(place), generation)
-            return LmdbStore(path, read_only=read_only, map_bytes=map_bytes)
+            return _open_lmdb(Path(place), generation, map_gib * GIB if map_gib else MAP_BYTES, read_only, follow)
     if scheme in REDIS_SCHEMES and place.removeprefix("//"):
         shards = _number(url, options, "shards", SHARDS_MAX)
         address = f"{scheme}:{place}" + (f"?{urlencode(options)}" if options else "")
-        return RedisStore(address, shards=shards, read_only=read_only, generation=generation)
+        return _open_redis(address, generation, shards, read_only, follow)
     raise SettingsRejected(f"store URL {without_credentials(url)!r}: give {POSSIBLE}")
 
 
+def _open_lmdb(root: Path, generation: str, map_bytes: int, read_only: bool, follow: bool) -> InterestStore:
+    def place(name: str) -> Path:
+        return generations.directory_of(root, name)
+
+    def opened(name: str) -> LmdbStore:
+        return LmdbStore(place(name), read_only=read_only, map_bytes=map_bytes)
+
+    if follow:
+        return FollowingLmdb(generations.FilePointer(root), opened, place, read_only=read_only)
+    return opened(generation)
+
+
+def _open_redis(address: str, generation: str, shards: int | None, read_only: bool, follow: bool) -> InterestStore:
+    def opened(name: str) -> RedisStore:
+        return RedisStore(address, shards=shards, read_only=read_only, generation=name)
+
+    if follow:
+        return FollowingStore(generations.RedisPointer(RedisClient(address, None)), opened, read_only=read_only)
+    return opened(generation)
+
+
 def make_current(url: str, name: str) -> None:
-    """Let `?generation=current` mean the generation `name` of the store at `url`, from the next opening on.
+    """Let `?generation=current` mean the generation `name` of the store at `url`; who follows goes on with it.
 
     Raises SettingsRejected for what is no name or has not a single state, and StoreUnavailable.
     """

@@ -2,11 +2,11 @@
 
     URL                        the first generation
     URL?generation=NAME        another one, with states, offsets and a change log of its own
-    URL?generation=current     the one that `make_current` named last, as it stands when the store is opened; the
-                               first one where none was named
+    URL?generation=current     the one that `make_current` named last; the first one where none was named
 
 A history can so be absorbed anew (under another rule, or after a mistake) beside what is being served: fill a
-generation, let it read the live topic too until nothing waits, name it, and restart the readers one by one.
+generation, let it read the live topic too until nothing waits, and name it. Running servers and consumers follow by
+themselves (interests/stores/following.py); any other handle keeps the generation that it opened.
 """
 
 import re
@@ -32,6 +32,9 @@ class Pointer(Protocol):
 
     def write(self, name: str) -> None:
         """Durably, in one step. Raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class FilePointer:
@@ -61,6 +64,9 @@ class FilePointer:
         except OSError as error:
             raise StoreUnavailable(f"lmdb:{self._directory}: CURRENT cannot be written: {error.strerror}") from None
 
+    def close(self) -> None:
+        """See Pointer."""
+
 
 class RedisPointer:
     """A key beside the states of a Redis store."""
@@ -77,6 +83,10 @@ class RedisPointer:
         """See Pointer."""
         with self._client.errors():
             self._client.writes.set(f"{NAMESPACE}:current", name)
+
+    def close(self) -> None:
+        """See Pointer."""
+        self._client.close()
 
 
 def named(url: str, options: dict[str, Any]) -> str:

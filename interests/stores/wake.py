@@ -30,6 +30,7 @@ class Listener:
         """Listens in `directory`, which it makes."""
         self._socket: socket.socket | None = None
         self._path = directory / f"{os.getpid()}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
+        self._others: list[Path] = []
         with contextlib.suppress(OSError, AttributeError):
             directory.mkdir(exist_ok=True)
             made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -46,6 +47,13 @@ class Listener:
     def fileno(self) -> int:
         """The descriptor that becomes readable with a wake-up, for whoever waits for several things; -1 for none."""
         return -1 if self._socket is None else self._socket.fileno()
+
+    def listen_in(self, directory: Path) -> None:
+        """Be woken by writers that look in this directory too. Raises OSError where the host cannot do it."""
+        if self._socket is not None:
+            directory.mkdir(exist_ok=True)
+            self._others.append(directory / self._path.name)
+            self._others[-1].hardlink_to(self._path)
 
     def wait(self, seconds: float) -> bool:
         """Until a wake-up arrives, `seconds` at most; says whether one did. Wake-ups that came before count."""
@@ -71,7 +79,8 @@ class Listener:
         """Stop listening."""
         if self._socket is not None:
             self._socket.close()
-            self._path.unlink(missing_ok=True)
+            for path in (self._path, *self._others):
+                path.unlink(missing_ok=True)
 
 
 class Notifier:

@@ -9,9 +9,12 @@ import pytest
 import redis
 
 from interests.stores.base import InterestStore
+from interests.stores.following import FollowingLmdb, FollowingStore
+from interests.stores.generations import FilePointer, RedisPointer, directory_of
 from interests.stores.lmdb import LmdbStore
 from interests.stores.memory import MemoryStore
 from interests.stores.redis import RedisStore
+from interests.stores.redis_client import RedisClient
 from tests.support.redis_server import RedisServer, shared_url
 
 
@@ -48,8 +51,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     params=[
         "memory",
         "lmdb",
+        "lmdb, following",
         pytest.param("redis", marks=pytest.mark.redis),
         pytest.param("redis of one shard", marks=pytest.mark.redis),
+        pytest.param("redis, following", marks=pytest.mark.redis),
         pytest.param("redis cluster", marks=pytest.mark.redis),
     ]
 )
@@ -82,6 +87,8 @@ def _backend(request: pytest.FixtureRequest, tmp_path: Path, keep: Callable[[Int
         return Backend(open_memory, durable=False, atomic=True)
     if request.param == "lmdb":
         return Backend(lambda **options: keep(LmdbStore(tmp_path / "states", **options)), durable=True, atomic=True)
+    if request.param == "lmdb, following":
+        return Backend(lambda **options: keep(_following_lmdb(tmp_path, options)), durable=True, atomic=True)
     if request.param == "redis cluster":
         server: RedisServer = request.getfixturevalue("cluster")
         with server.client() as client:
@@ -90,5 +97,22 @@ def _backend(request: pytest.FixtureRequest, tmp_path: Path, keep: Callable[[Int
     url = request.getfixturevalue("redis_url")
     with redis.Redis.from_url(url) as client:
         client.flushdb()
+    if request.param == "redis, following":
+        return Backend(lambda **options: keep(_following_redis(url, options)), durable=True, atomic=False)
     shards = 1 if request.param == "redis of one shard" else None
     return Backend(lambda **options: keep(RedisStore(url, shards=shards, **options)), durable=True, atomic=shards == 1)
+
+
+def _following_lmdb(root: Path, options: dict[str, Any]) -> InterestStore:
+    def place(name: str) -> Path:
+        return directory_of(root / "states", name)
+
+    is_reader = bool(options.get("read_only"))
+    return FollowingLmdb(
+        FilePointer(root / "states"), lambda name: LmdbStore(place(name), **options), place, read_only=is_reader
+    )
+
+
+def _following_redis(url: str, options: dict[str, Any]) -> InterestStore:
+    pointer, is_reader = RedisPointer(RedisClient(url, None)), bool(options.get("read_only"))
+    return FollowingStore(pointer, lambda name: RedisStore(url, generation=name, **options), read_only=is_reader)
