@@ -5,6 +5,7 @@ PLURAL_SOAK=docs/soak.md     run at length, and write what was seen to this file
 
 import os
 import random
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -60,10 +61,26 @@ def write_table(target: Path, rows: list[Seen], conditions: str, now_s: Callable
         "",
         "| promise | test | seen | result | took |",
         "|---|---|---|---|---|",
-        *(seen.row() for seen in sorted(rows, key=lambda seen: (_number(seen.promise), seen.test))),
+        *(seen.row() for seen in sorted(_folded(rows), key=lambda seen: (_number(seen.promise), seen.test))),
     ]
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join(lines) + "\n")
+
+
+def _folded(rows: list[Seen]) -> list[Seen]:
+    """One row for the numbered repetitions of a test that count alike."""
+    kept: dict[str, Seen] = {}
+    for seen in rows:
+        test = re.sub(r"\[\d+\]$", "", seen.test)
+        if test == seen.test or not all(isinstance(value, int) for value in seen.figures.values()):
+            kept[seen.test] = seen
+            continue
+        whole = kept.setdefault(test, Seen(seen.promise, test, passed=True))
+        for name, value in seen.figures.items():
+            whole.figures[name] = whole.figures.get(name, 0) + value  # type: ignore[operator]
+        whole.seconds += seen.seconds
+        whole.passed &= seen.passed
+    return list(kept.values())
 
 
 def _number(promise: str) -> int:
