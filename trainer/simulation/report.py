@@ -29,7 +29,8 @@ Found = Mapping[str, Sequence[Measures]]
 
 
 def figures_of(found: Found, seed: int) -> list[Figure]:
-    """Every metric in the first and the last round, and against relevance alone."""
+    """Every metric in the first and the last round, against relevance alone, and the last utility against what is
+    served: over the same people, so that two rows whose intervals touch can still be told apart."""
     rng = np.random.default_rng(seed)
     figures = []
     for name, runs in found.items():
@@ -46,6 +47,9 @@ def figures_of(found: Found, seed: int) -> list[Figure]:
         for number in sorted({1, rounds}):
             metric = f"utility, round {number}, over relevance only"
             figures += _ratio(name, metric, runs, plain, "utility", number - 1, rng)
+        if (ours := found.get(_like(ROWS[-1].name, name))) and ours is not runs:
+            less = _values(runs, "utility", rounds - 1) - _values(ours, "utility", rounds - 1)
+            figures.append(_interval(name, f"utility, round {rounds}, less what is served", less, True, rng))
     return figures
 
 
@@ -67,8 +71,13 @@ def burst_figures(row: str, rounds: int, bursts: Sequence[Burst], likes: Sequenc
 
 
 def _reference(name: str, found: Found) -> str:
-    wanted = ROWS[0].name + (UNBIASED if name.endswith(UNBIASED) else "")
+    wanted = _like(ROWS[0].name, name)
     return wanted if wanted in found else name
+
+
+def _like(row: str, name: str) -> str:
+    """That row among the same kind of people as this one's."""
+    return row + (UNBIASED if name.endswith(UNBIASED) else "")
 
 
 def _values(runs: Sequence[Measures], metric: str, number: int) -> Doubles:

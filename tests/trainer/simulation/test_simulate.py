@@ -197,6 +197,16 @@ def test_figures_come_with_intervals_and_ratios_against_relevance_alone(
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
+def test_the_last_utility_is_compared_with_what_is_served_person_by_person(measured: dict[str, Measures]) -> None:
+    ours = measured[SERVED.name].of
+    better = Measures({**ours, "utility": ours["utility"] + 0.5})
+    figures = figures_of({SERVED.name: [measured[SERVED.name]], RELEVANCE.name: [better]}, seed=0)
+    (less,) = [figure for figure in figures if figure.metric.endswith("less what is served")]
+    assert less.row == RELEVANCE.name
+    # People differ, their differences do not.
+    assert (less.value, less.low, less.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
 def test_every_method_lives_through_a_loop(world: World) -> None:
     for name, method in METHODS.items():
         assert run(world, Row(name, method, 0.5), 1, False, 0).shown.min() >= 0
