@@ -1,6 +1,7 @@
 """Item to item: what goes together, and what stands near in time, whatever the order inside a group."""
 
 import numpy as np
+import pytest
 
 from tests.trainer.build import events
 from trainer.data import Events
@@ -98,6 +99,14 @@ def test_transitions_ignore_the_order_inside_a_group() -> None:
 def test_without_weight_inside_a_group_its_items_are_no_transitions_of_each_other() -> None:
     known = events([(user, item, 0.0) for user in range(5) for item in range(3)])
     assert (transitions(known, LinkRule(within=0.0), 3)[0] == -1).all()
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+def test_of_equal_cosines_those_of_lower_rows_are_kept(count: int) -> None:
+    together = events([(user, item, 1.0) for user in range(3) for item in range(40)])
+    rows, found = cosines(weight_matrix(together), count, np.array([7]))
+    assert rows[0].tolist() == [item for item in range(40) if item != 7][:count]
+    assert len(set(found[0].tolist())) == 1
 
 
 def test_a_catalogue_of_one_item_has_no_links() -> None:
