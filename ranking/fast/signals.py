@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
 
-PULL_STEEPNESS, REPEAT_STEEPNESS, YARDSTICK_ITEMS, KNOWN_ITEMS = 10.0, 30.0, 64, 20  # as in ranking/score.py
+PULL_STEEPNESS, REPEAT_STEEPNESS, YARDSTICK_ITEMS = 10.0, 30.0, 64  # as in ranking/score.py
 
 
 class Signals(NamedTuple):
@@ -38,7 +38,7 @@ def signals_compiled() -> Signals | None:
     return Signals(
         compiled(content_profile, "i1 f1 i2 f2 f2"),
         compiled(content, f"q1 {content_arrays}"),
-        compiled(relevance, f"q1 f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
+        compiled(relevance, f"q1 d f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
         compiled(pool, "f1 q1 i2 f2 f1 q q d"),
     )
 
@@ -74,6 +74,7 @@ def content(rows: Rows, sparse: Floats, dense: Floats, ids: Numbers, weights: Fl
 
 def relevance(
     rows: Rows,
+    trust: float,
     warm: Floats,
     cold: Floats,
     item_vectors: Floats,
@@ -98,13 +99,13 @@ def relevance(
 ) -> Floats:
     """The weighted sum of the signals of each row (n,).
 
-    warm, cold (11,): weights in the order of SIGNALS, of items and of those that nobody ever turned to; cold empty: as
-    all others. interests (k, dim): times their weights; transition, neighbour (n,): pulls on these rows;
+    trust: how far the sum counts, the rest is recent popularity; warm, cold (11,): weights in the order of SIGNALS, of
+    items and of those that nobody ever turned to, cold empty: as all others; interests (k, dim): times their weights;
+    transition, neighbour (n,): pulls on these rows;
     freshness (m,): of the items had, empty where it has no weight
     """
     scaled = _scaled(item_factors, factor, item_rows)
     had, had_at, repeat = _repeat(item_rows, item_weights)
-    known = np.float32(math.sqrt(min(1.0, len(item_rows) / KNOWN_ITEMS)))
     both = np.stack((warm, cold if len(cold) else warm))
     texts = _content(rows if np.any(both[:, 6] != 0.0) else rows[:0], sparse, dense, ids, weights, vectors)
     found = np.empty(len(rows), np.float32)
@@ -127,9 +128,7 @@ def relevance(
             total += both[kind, 5] * repeat[at] + both[kind, 7] * repeat_rates[row]
             if both[kind, 8] != 0.0:
                 total += both[kind, 8] * freshness[had_at[at]]
-        if known < 1.0:
-            total = total * known + (np.float32(1.0) - known) * recent_popularity[row]
-        found[place] = total
+        found[place] = total * np.float32(trust) + np.float32(1.0 - trust) * recent_popularity[row]
     return found
 
 

@@ -8,7 +8,7 @@ import pytest
 from interests.bundle import Bundle
 from interests.events import Action
 from ranking.pull import pull
-from ranking.score import KNOWN_ITEMS, SIGNALS, relevance, signals, weights_for
+from ranking.score import KNOWN_ITEMS, SIGNALS, relevance, signals, trust, weights_for
 from tests.support.tiny_bundle import ITEMS_A_TOPIC, item
 
 COLUMN = {name: place for place, name in enumerate(SIGNALS)}
@@ -29,7 +29,8 @@ def rows_of_topic(topic: int) -> slice:
 def test_relevance_is_the_weighted_sum_of_the_signals(bundle, ada):
     weights = {name: 0.1 * (place + 1) for place, name in enumerate(SIGNALS)}
     rows = np.array([3, 17, 119, 40])
-    known = (len(ada.item_rows) / KNOWN_ITEMS) ** 0.5
+    own = 1 - (weights["popularity"] + weights["debut"]) / sum(weights.values())
+    known = (len(ada.item_rows) / KNOWN_ITEMS) ** 0.5 / own
     expected = known * signals(bundle, ada, rows) @ np.array([weights[name] for name in SIGNALS])
     expected += (1 - known) * bundle.arrays.recent_popularity[rows]
     assert known < 1
@@ -49,8 +50,15 @@ def test_the_more_a_user_had_the_less_what_is_popular_counts_until_it_counts_not
 def test_a_signal_without_a_weight_counts_nothing(bundle, ada):
     rows = everything(bundle)
     only = relevance(with_weights(bundle, popularity=2.0), ada, rows)
-    known = (len(ada.item_rows) / KNOWN_ITEMS) ** 0.5
-    assert only == pytest.approx((2.0 * known + 1.0 - known) * bundle.arrays.recent_popularity)
+    assert only == pytest.approx(2.0 * bundle.arrays.recent_popularity)
+
+
+def test_what_the_weights_give_to_popularity_is_part_of_what_a_newcomer_is_given_of_it():
+    few, many = KNOWN_ITEMS // 4, KNOWN_ITEMS
+    assert trust({"content": 1.0}, few) == pytest.approx(0.5)
+    assert trust({"content": 0.8, "popularity": 0.1, "debut": 0.1}, few) == pytest.approx(0.5 / 0.8)
+    for weights in ({"content": 0.4, "popularity": 0.6}, {"popularity": 1.0}, {}):
+        assert trust(weights, few if sum(weights.values()) else many) == 1.0
 
 
 def test_an_item_has_the_same_signals_among_candidates_and_among_all(bundle, ada):

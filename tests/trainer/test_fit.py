@@ -35,7 +35,7 @@ def test_a_newcomer_of_one_topic_is_served_that_topic_above_all_others(fitted: F
     slate = Ranker(bundle).recommend(seen, Query(size=8, diversity=0.0, repeats="filter"))
     assert len(slate.items) == 8
     topics = [topic_of(item.item_id) for item in slate.items]
-    assert topics.count(2) >= 3  # of four topics, so chance would be two; four items had leave room for what is popular
+    assert topics.count(2) >= 4  # of four topics; four items had leave room for what is popular
     assert all(topics.count(other) < topics.count(2) for other in (0, 1, 3))
 
 
