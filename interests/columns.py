@@ -48,15 +48,19 @@ class Columns(NamedTuple):
 class Memories(Mapping[K, Faded]):
     """Faded sums that were read; a mapping like any other."""
 
-    def __init__(self, columns: Columns) -> None:
-        """Raises ValueError where columns are not of one length or an action is unknown here."""
-        _check(columns)
+    def __init__(self, columns: Columns, *, by_action: bool = True) -> None:
+        """by_action: keys are (item id, action), else item ids alone, and columns have no actions.
+
+        Raises ValueError where columns are not of one length or an action is unknown here.
+        """
+        _check(columns, has_actions=by_action, has_weights=True)
         self.columns = columns
+        self._by_action = by_action
 
     @cached_property
     def _entries(self) -> dict[K, Faded]:
         item_ids, actions, weights, times_ms = self.columns
-        keys: Any = zip(item_ids, _named(actions), strict=True) if len(actions) else item_ids
+        keys: Any = zip(item_ids, _named(actions), strict=True) if self._by_action else item_ids
         return dict(zip(keys, map(Faded._make, zip(weights, times_ms, strict=True)), strict=True))
 
     def __getitem__(self, key: K) -> Faded:
@@ -78,7 +82,7 @@ class Latest(Sequence[Recent]):
 
     def __init__(self, columns: Columns) -> None:
         """Raises ValueError where columns are not of one length or an action is unknown here."""
-        _check(columns)
+        _check(columns, has_actions=True, has_weights=False)
         self.columns = columns
 
     @cached_property
@@ -131,10 +135,10 @@ def _faded(sums: Collection[Faded]) -> tuple[Sequence[float], Sequence[int]]:
     return weights, times_ms
 
 
-def _check(columns: Columns) -> None:
-    count = len(columns.item_ids)
-    if any(len(column) not in (count, 0) for column in columns) or len(columns.times_ms) != count:
-        raise ValueError(f"columns of {[len(column) for column in columns]} entries")
+def _check(columns: Columns, *, has_actions: bool, has_weights: bool) -> None:
+    count, sizes = len(columns.item_ids), [len(column) for column in columns]
+    if sizes != [count, count * has_actions, count * has_weights, count]:
+        raise ValueError(f"columns of {sizes} entries")
     if unknown := set(columns.actions) - ACTIONS.keys():
         raise ValueError(f"action {min(unknown)} is unknown")
 

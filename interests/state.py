@@ -89,9 +89,8 @@ def to_bytes(state: InterestState) -> bytes:
     # By column: a field set at once costs a fraction of one appended to.
     if state.memories:
         _extend(stored.memories, memory_columns(state.memories))
-    _extend(
-        stored.exposure, exposure_columns(state.exposure)
-    )  # also where empty, so that stored forms keep their bytes
+    # Also where it is empty, so that stored forms keep their bytes.
+    _extend(stored.exposure, exposure_columns(state.exposure))
     if state.recent:
         columns = recent_columns(state.recent)
         stored.recent.item_ids.extend(columns.item_ids)
@@ -150,7 +149,7 @@ def _state(stored: storage_pb2.StoredState) -> InterestState:
         last_event_ms=stored.last_event_ms,
         memories=Memories(_columns(stored.memories)),
         recent=Latest(Columns(recent.item_ids[:], recent.actions[:], (), recent.times_ms[:])),
-        exposure=Memories(_columns(stored.exposure)),
+        exposure=Memories(_columns(stored.exposure), by_action=False),
         watermarks={LogPartition(mark.incarnation, mark.partition): mark.offset for mark in stored.watermarks},
         event_id_hashes=tuple(stored.event_id_hashes),
         erased=stored.erased,

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from plural.v1 import storage_pb2
 
 from interests.absorb import absorb
 from interests.columns import (
@@ -16,6 +17,7 @@ from interests.columns import (
     memory_columns,
     recent_columns,
 )
+from interests.errors import StoreCorrupt
 from interests.events import Action
 from interests.state import InterestState, from_bytes, to_bytes
 from tests.support.entries import random_log, replayed
@@ -71,11 +73,27 @@ def test_an_entry_is_found_by_its_key_or_place() -> None:
         Columns(["tea"], [Action.LIKE], [0.5, 0.25], [7]),
         Columns(["tea", "jam"], [Action.LIKE], [0.5, 0.5], [7, 7]),
         Columns(["tea"], [99], [0.5], [7]),
+        Columns(["tea"], [], [0.5], [7]),
+        Columns(["tea"], [Action.LIKE], [], [7]),
     ],
 )
 def test_columns_that_do_not_fit_or_name_an_unknown_action_are_refused(columns: Columns) -> None:
     with pytest.raises(ValueError):
         Memories(columns)
+
+
+@pytest.mark.parametrize("column", ["item_ids", "actions", "weights", "as_of_ms"])
+@pytest.mark.parametrize("table", ["memories", "exposure"])
+def test_a_stored_state_that_lost_a_column_is_called_corrupt(table: str, column: str) -> None:
+    made = max(states(), key=lambda state: min(len(state.memories), len(state.exposure)))
+    stored = storage_pb2.StoredState.FromString(to_bytes(made))
+    columns = getattr(stored, table)
+    if table == "exposure" and column == "actions":
+        columns.actions.append(Action.LIKE)  # it has none to lose
+    else:
+        columns.ClearField(column)
+    with pytest.raises(StoreCorrupt):
+        from_bytes(stored.SerializeToString())
 
 
 def test_rows_are_those_of_the_bundle_and_minus_one_for_what_it_does_not_know() -> None:
