@@ -98,9 +98,9 @@ def by_action(rule: AbsorbRule = DEFAULT_RULE) -> tuple[npt.NDArray[np.float64],
 
 def _by_action(rule: AbsorbRule) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     strengths, half_lives = np.zeros(max(Action) + 1), np.ones(max(Action) + 1)
-    for action, strength in rule.strengths.items():
-        strengths[action] = max(strength, 0.0)
-        half_lives[action] = rule.half_life_days[action]
+    for action, days in rule.half_life_days.items():
+        strengths[action] = max(rule.strengths.get(action, 0.0), 0.0)
+        half_lives[action] = days
     return strengths, half_lives
 
 

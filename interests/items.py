@@ -72,7 +72,7 @@ def items_shown(state: InterestState, bundle: Bundle, rule: AbsorbRule = DEFAULT
     if not columns.item_ids:
         return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
     rows = columns.rows(bundle.row_of)
-    faded, _ = _faded(columns, state.last_event_ms, np.float64(rule.half_life_days[Action.IMPRESSION]))
+    faded, _ = _faded(columns, state.last_event_ms, by_action(rule)[1][Action.IMPRESSION])
     return rows[rows >= 0], faded[rows >= 0].astype(np.float32)
 
 

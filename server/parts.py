@@ -163,8 +163,7 @@ def _on_changed(streams: Streams, served: Bundles) -> Callable[[Changed], None]:
 
 def _on_place(states: States, recorder: Recorder, streams: Streams) -> Callable[[Serving, frozenset[str]], None]:
     def on_place(serving: Serving, beside: frozenset[str]) -> None:
-        states.serving = serving
-        recorder.use(serving.encoder)
+        _use(serving, states, recorder)
         streams.move_showing(beside)
 
     return on_place
@@ -174,8 +173,7 @@ def _on_swap(states: States, recorder: Recorder, streams: Streams, stack: AsyncE
     telling: set[asyncio.Task[None]] = set()
 
     def on_swap(serving: Serving) -> None:
-        states.serving = serving
-        recorder.use(serving.encoder)
+        _use(serving, states, recorder)
         for task in telling:  # whoever was not told yet is told of this bundle
             task.cancel()
         task = asyncio.ensure_future(streams.move_slowly())
@@ -184,6 +182,11 @@ def _on_swap(states: States, recorder: Recorder, streams: Streams, stack: AsyncE
 
     stack.callback(lambda: [task.cancel() for task in telling])
     return on_swap
+
+
+def _use(serving: Serving, states: States, recorder: Recorder) -> None:
+    states.serving = serving
+    recorder.use(serving.encoder)
 
 
 def _limits(settings: ServerSettings) -> Limits:

@@ -65,15 +65,9 @@ def content_table(described: sparse.csr_array) -> tuple[npt.NDArray[np.int32], F
     return ids, unit(weights) * lengths[:, None].astype(np.float32)
 
 
-def content_vectors(
-    described: sparse.csr_array,
-    learned: Floats,
-    counts: npt.NDArray[np.int64],
-    beside: tuple[npt.NDArray[np.int32], Floats] | None = None,
-    seed: int = 0,
-) -> Floats:
-    """What content alone says of every item (n, d), by `content_map`."""
-    return mapped(described, content_map(described, learned, counts, beside, seed))
+def content_vectors(described: sparse.csr_array, learned: Floats, counts: npt.NDArray[np.int64]) -> Floats:
+    """What content alone says of every item (n, d), by a `content_map` that is a regression."""
+    return mapped(described, content_map(described, learned, counts))
 
 
 def content_map(
