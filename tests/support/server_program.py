@@ -16,6 +16,9 @@ SERVE = [sys.executable, "-m", "server"]
 Running = tuple[asyncio.subprocess.Process, int]
 """A server process and its port."""
 
+START_S = 180.0
+"""A first start compiles what ranks: half a minute of a free core, more where others want it."""
+
 
 def flags(directory: Path, *more: str) -> list[str]:
     """Flags of a server that keeps everything in `directory`, but for its bundle."""
@@ -35,7 +38,7 @@ async def program(
     try:
         port, said = 0, ""
         while not port:
-            line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+            line = (await asyncio.wait_for(process.stderr.readline(), START_S)).decode()
             said += line
             assert line, f"it ended: {said}"
             found = json.loads(line) if line.startswith("{") else {}
