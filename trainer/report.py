@@ -49,7 +49,7 @@ def report(
         "chosen": to_jsonable_python(choice.manifest) if choice else {},
         "validation": choice.report if choice else {},
         "links": first.links.report if first.links else {},
-        "best_signal": first.best_signal,
+        "best_signals": first.best_signals,
         "strengths_of_methods": first.strengths,
         "baselines": {one.family.name: one.values for one in first.baselines if len(one.family.grid) > 1},
         "baseline_rows": [one.family.name for one in first.baselines],

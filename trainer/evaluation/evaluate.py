@@ -134,7 +134,7 @@ def served_as(
 
 def every_item(sheet: Sheet, tick: Callable[[], None]) -> None:
     """Single signals, and the sum of them that is served, over all items instead of candidates."""
-    rows, order = np.arange(sheet.bundle.manifest.item_count), _order(sheet.bundle)
+    rows, order = np.arange(sheet.bundle.manifest.item_count), any_order(sheet.bundle)
     for variant in sheet.variants:
         for at, one, answers in sheet.questions(variant):
             hidden = ~allow(sheet.bundle, one, Query(repeats=variant.repeats)).rows
@@ -153,7 +153,7 @@ def every_item(sheet: Sheet, tick: Callable[[], None]) -> None:
 
 def baseline(sheet: Sheet, name: str, ranking: Baseline, variant: Variant, tick: Callable[[], None]) -> None:
     """One baseline over all items."""
-    row, order = sheet.table.row(name, variant.suffix), _order(sheet.bundle)
+    row, order = sheet.table.row(name, variant.suffix), any_order(sheet.bundle)
     answers = {at: found for at, _, found in sheet.questions(variant)}
     asked = [(sheet.moments[at], sheet.pasts[at]) for at in answers]
     for at, (_, past, scores) in zip(answers, scored(ranking, asked, sheet.bundle.arrays.available), strict=True):
@@ -161,20 +161,6 @@ def baseline(sheet: Sheet, name: str, ranking: Baseline, variant: Variant, tick:
         shown, places = ranked(scores, answers[at], SIZE, DEEP, order)
         sheet.write(row, at, answers[at], shown, places, places)
         tick()
-
-
-def signal_ndcg(bundle: Bundle, profiles: Sequence[Profile], relevant: Sequence[Rows], filter_had: bool) -> list[float]:
-    """NDCG@SIZE of each of SIGNALS alone over all items, to choose the best by."""
-    rows, order = np.arange(bundle.manifest.item_count), _order(bundle)
-    found = np.zeros((len(profiles), len(SIGNALS)))
-    for at, (one, answers) in enumerate(zip(profiles, relevant, strict=True)):
-        hidden = ~allow(bundle, one, Query(repeats="filter" if filter_had else None)).rows
-        for column, scores in enumerate(signals(bundle, one, rows).T):
-            mine = scores.astype(np.float32)
-            mine[hidden] = -np.inf
-            found[at, column] = ranked(mine, answers, SIZE, SIZE, order)[1].ndcg(SIZE)
-    means: list[float] = found.mean(axis=0).tolist() if len(found) else [0.0] * len(SIGNALS)
-    return means
 
 
 def slate(ranker: Ranker, bundle: Bundle, one: Profile, query: Query) -> list[int]:
@@ -192,6 +178,6 @@ def topic_mixes(bundle: Bundle, rows: Rows) -> Floats:
     return mixes
 
 
-def _order(bundle: Bundle) -> npt.NDArray[np.int64]:
+def any_order(bundle: Bundle) -> npt.NDArray[np.int64]:
     """An order for equal scores that favours no item for its place in the file."""
     return np.random.default_rng(0).permutation(bundle.manifest.item_count)

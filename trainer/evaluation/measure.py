@@ -9,10 +9,8 @@ on from where it was. Baselines get the same: their settings from validation, th
 from dataclasses import dataclass, field
 from importlib import metadata
 
-import numpy as np
-
 from interests.bundle import Bundle
-from ranking.score import SIGNALS
+from interests.profile import Profile
 from trainer import parts
 from trainer.baselines import chosen as baselines_chosen
 from trainer.baselines.chosen import Chosen, Material
@@ -20,7 +18,7 @@ from trainer.data import Events, positive, speaks
 from trainer.encoder.learn import Learned, learn, refit
 from trainer.encoder.model import Shape
 from trainer.evaluation import methods
-from trainer.evaluation.evaluate import signal_ndcg
+from trainer.evaluation.best_signal import best_signals
 from trainer.evaluation.halves import halved, halves_cost
 from trainer.evaluation.moments import Moment, Past, asked, past, replayed, states_at
 from trainer.evaluation.quantize import costs, quantized_models
@@ -68,7 +66,7 @@ class Measured:
     users: int = 0
     moments: int = 0
     baselines: list[Chosen] = field(default_factory=list)
-    best_signal: str = ""
+    best_signals: dict[str, str] = field(default_factory=dict)
     links: LinkChoice | None = None
     strengths: dict[str, float] = field(default_factory=dict)
 
@@ -104,8 +102,10 @@ def measure(
                 cold = choose_cold(bundle, train, counted.described, cases, seed, tick)
             choice = Choice(choice.manifest | {"cold_weights": cold.weights}, choice.report | {"cold": cold.report})
             bundle = parts.with_manifest(bundle, choice.manifest)
-        best = _best_signal(bundle, cases[: effort.dial_users], plan) if plan.full else ""
-        strengths = _strengths(bundle, cases[: effort.dial_users], reporter) if plan.full and cases else {}
+        fewer = cases[: effort.dial_users]
+        seen = profiles(fewer, bundle)
+        best = best_signals(bundle, fewer, seen, VARIANTS[plan.protocol]) if plan.full else None
+        strengths = _strengths(bundle, fewer, seen, reporter) if plan.full and cases else {}
     with watch.lap("choose baselines"):
         baselines = _choose_baselines(inputs, plan, train, validation[: effort.dial_users], reporter)
     with watch.lap("count for the test"):
@@ -122,7 +122,7 @@ def measure(
             bundle, inputs, plan.protocol, plan.part, test, baselines, material, effort, reporter, best, strengths
         )
     users = len({moment.user for moment, _ in test})
-    return Measured(learned, choice, table, users, len(test), baselines, best, links, strengths)
+    return Measured(learned, choice, table, users, len(test), baselines, best or {}, links, strengths)
 
 
 def unmeasured(
@@ -182,15 +182,9 @@ def _cases(inputs: Inputs, plan: Plan, validation: list[tuple[Moment, Past]]) ->
     return [Case(moment.user, state, answers) for (moment, answers), state in zip(answered, states, strict=True)]
 
 
-def _best_signal(bundle: Bundle, cases: list[Case], plan: Plan) -> str:
-    filter_had = VARIANTS[plan.protocol][0].new_items
-    found = signal_ndcg(bundle, profiles(cases, bundle), [case.relevant for case in cases], filter_had)
-    return SIGNALS[int(np.argmax(found))]
-
-
-def _strengths(bundle: Bundle, cases: list[Case], reporter: Reporter) -> dict[str, float]:
+def _strengths(bundle: Bundle, cases: list[Case], seen: list[Profile], reporter: Reporter) -> dict[str, float]:
     with reporter.task("strengths of other methods", methods.TICKS) as tick:
-        return methods.choose_strengths(bundle, cases, profiles(cases, bundle), tick)
+        return methods.choose_strengths(bundle, cases, seen, tick)
 
 
 def _choose_baselines(

@@ -31,12 +31,13 @@ def fill(
     material: Material,
     effort: Effort,
     reporter: Reporter,
-    best_signal: str,
+    best_signals: Mapping[str, str] | None,
     strengths: Mapping[str, float],
 ) -> Table:
     """The table of one seed.
 
-    best_signal: asks for all single signals, and names the one that validation chose
+    best_signals: asks for all single signals, and names the one that validation chose by suffix of its variant; None
+        for the rows alone that cost little
     strengths: of other methods of diversifying, which are asked for by it
     """
     moments, pasts = [moment for moment, _ in test], [one for _, one in test]
@@ -58,7 +59,7 @@ def fill(
     with reporter.task("served", questions) as tick:
         served(sheet, tick)
     _baselines(sheet, baselines, material, questions, reporter)
-    if best_signal:
+    if best_signals is not None:
         with reporter.task("served, relevance only", questions) as tick:
             served_as(sheet, RELEVANCE_ONLY, tick, dial=0.0)
         with reporter.task("other methods", len(strengths) * questions) as tick:
@@ -72,11 +73,11 @@ def fill(
     else:
         with reporter.task("new users", len(FIRST_EVENTS) * len(few.moments)) as tick:
             newcomers(few, inputs.events, ids, tick)
-    if best_signal:
+    if best_signals is not None:
         for dial in DIALS:
             served_as(few, f"served, diversity {dial:g}", lambda: None, dial=dial, compared=False)
     sheet.table.close(int(np.count_nonzero(bundle.arrays.available)), SIZE)
-    _name_best(sheet, best_signal)
+    _name_best(sheet, best_signals or {})
     return sheet.table
 
 
@@ -93,10 +94,10 @@ def _baselines(
                 baseline(sheet, chosen.family.name, made, variant, tick)
 
 
-def _name_best(sheet: Sheet, best_signal: str) -> None:
-    """The chosen signal's row once more, under a name that does not depend on which it is."""
-    for variant in sheet.variants:
-        row = sheet.table.rows.get(f"signal {best_signal}{variant.suffix}")
+def _name_best(sheet: Sheet, best_signals: Mapping[str, str]) -> None:
+    """Each variant's chosen signal once more, under a name that does not depend on which it is."""
+    for suffix, name in best_signals.items():
+        row = sheet.table.rows.get(f"signal {name}{suffix}")
         if row:
-            best = Row("best signal", variant.suffix, values=row.values, whole=row.whole)
+            best = Row("best signal", suffix, values=row.values, whole=row.whole)
             sheet.table.rows[best.name + best.suffix] = best

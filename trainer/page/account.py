@@ -42,7 +42,8 @@ def signals(report: Mapping[str, Any]) -> str:
         for name, value in chosen.items()
         if isinstance(value, (int, float, str)) and not isinstance(value, bool)
     ]
-    best = f" Best alone on validation: {report['best_signal']}." if report["best_signal"] else ""
+    alone = ", ".join(f"{name}{suffix}" for suffix, name in report["best_signals"].items())
+    best = f" Best alone on validation: {alone}." if alone else ""
     return section("Signals", f"Weights that validation chose.{best} {'; '.join(said)}.", charts)
 
 

@@ -57,7 +57,7 @@ def report() -> dict[str, Any]:
         "peak_memory_mb": 900,
         "seconds": {"read": 1.0, "encoder": 9.0},
         "chosen": {"signal_weights": {"a <signal>": 1.0}, "repeats_default": "allow"},
-        "best_signal": "a <signal>",
+        "best_signals": {"": "a <signal>"},
         "encoder_curves": [[{"epoch": 1, "loss": 3.0, "validation_ndcg@10": 0.1}]],
     }
 
