@@ -1,13 +1,23 @@
 """Plain loops made machine code by numba, where it is installed (the extra `fast`).
 
 Compiled for types that are written down, so that nothing is left to compile while calls are answered, and for arrays
-that nobody may write to, so that memory-mapped ones pass as they are. Compiled code is cached beside its module, or in
-the user's cache directory where that cannot be written. A cache knows the file of its function alone, so a function
-calls only functions of its own module.
+that nobody may write to, so that memory-mapped ones pass as they are.
+
+A function may call those of other modules that compile too, as attributes of the module: `finds.nearest(...)`. Compiled
+code is kept on disk. What is kept of a function knows the file of that function alone, so it lies in a directory named
+after the sources and constants of all that it could call: whatever changes there is compiled again. That directory
+is beside the module, or in the user's cache directory where that cannot be written, or where NUMBA_CACHE_DIR says.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ANY_ORDER = frozenset({"reassoc", "contract", "nsz"})
@@ -16,7 +26,14 @@ ANY_ORDER = frozenset({"reassoc", "contract", "nsz"})
 FINITE = ANY_ORDER | {"nnan", "ninf"}
 """The same, where neither NaN nor infinity can come."""
 
+EXACT = frozenset[str]()
+"""Sums in the order that is written."""
+
 _TYPES = {"f": "float32", "d": "float64", "i": "int32", "q": "int64", "b": "boolean", "y": "int8", "u": "uint8"}
+_CONSTANTS = (bool, int, float, str)
+
+Tuple = tuple[type[tuple[Any, ...]], str]
+"""A class of named tuples, and a word for each of its fields."""
 
 
 @lru_cache(maxsize=1)
@@ -32,30 +49,86 @@ def numba() -> Any | None:
 def compile_into(scope: dict[str, Any], helpers: Mapping[str, frozenset[str]]) -> None:
     """Put compiled functions where these were in a module: a compiled function calls what its module holds.
 
-    scope: the module's globals; helpers: names in the order in which they call each other, and what their sums allow
+    scope: the module's globals; helpers: names and what their sums allow. They are compiled with what calls them, and
+    kept as part of it.
     """
+    package: Any = numba()
     for name, fastmath in helpers.items():
-        scope[name] = _njit(scope[name], None, set(fastmath) or False)
+        scope[name] = package.njit(fastmath=set(fastmath) or False, nogil=True)(scope[name])
 
 
-def compiled(function: Callable[..., Any], signature: str) -> Callable[..., Any]:
-    """`function` for arguments of these types.
+def compiled(function: Callable[..., Any], *signature: "str | Tuple", fastmath: frozenset[str] = EXACT) -> Any:
+    """`function` for arguments of these types, which its module holds in its place from then on.
 
-    signature: one word an argument, a letter of _TYPES, then its dimensions where it is an array: "f2 q1 d"
+    signature: one word an argument, a letter of _TYPES, then its dimensions where it is an array, then w where it is
+    written to: "f2 q1w d"; a named tuple is given by itself, with its fields' words
     """
-    found: Callable[..., Any] = _njit(function, tuple(map(_type, signature.split())), False)
-    return found
+    package: Any = numba()
+    types = tuple(kind for part in signature for kind in _types(part))
+    module = sys.modules[function.__module__]
+    directory = _directory(module)
+    with _kept_in(directory):
+        options = {"cache": bool(directory), "fastmath": set(fastmath) or False, "nogil": True}
+        made = package.njit(types, **options)(function)
+    setattr(module, function.__name__, made)
+    return made
+
+
+def _types(part: "str | Tuple") -> list[Any]:
+    if isinstance(part, str):
+        return [_type(word) for word in part.split()]
+    kind, words = part
+    return [numba().types.NamedTuple(tuple(map(_type, words.split())), kind)]  # type: ignore[union-attr]
 
 
 def _type(word: str) -> Any:
     types = numba().types  # type: ignore[union-attr]
-    scalar = getattr(types, _TYPES[word[0]])
-    return types.Array(scalar, int(word[1:]), "C", readonly=True) if word[1:] else scalar
+    scalar, dims = getattr(types, _TYPES[word[0]]), word[1:].rstrip("w")
+    return types.Array(scalar, int(dims), "C", readonly="w" not in word) if dims else scalar
 
 
-def _njit(function: Callable[..., Any], signature: tuple[Any, ...] | None, fastmath: set[str] | bool) -> Any:
-    package: Any = numba()
+def _directory(module: ModuleType) -> str:
+    """Where compiled code of a module is kept; empty where nothing can be written."""
+    given = numba().config.CACHE_DIR  # type: ignore[union-attr]
+    beside = Path(str(module.__file__)).parent / "__pycache__"
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plural"
+    name = f"compiled-{_digest(module)}"
+    for base in [Path(given)] if given else [beside, users]:
+        try:
+            (base / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=base / name):
+                return str(base / name)
+        except OSError:
+            continue
+    return ""
+
+
+def _digest(module: ModuleType) -> str:
+    """Of the sources and constants of all that the module's functions could call."""
+    told = hashlib.blake2b(digest_size=8)
+    for _, each in sorted(_family(module, {}).items()):
+        held = [(name, vars(each)[name]) for name in sorted(vars(each)) if not name.startswith("__")]
+        told.update(Path(str(each.__file__)).read_bytes())
+        told.update(repr([(name, value) for name, value in held if isinstance(value, _CONSTANTS)]).encode())
+    return told.hexdigest()
+
+
+def _family(module: ModuleType, known: dict[str, ModuleType]) -> dict[str, ModuleType]:
+    """A module and those it takes in that compile too."""
+    known[module.__name__] = module
+    for value in list(vars(module).values()):
+        if isinstance(value, ModuleType) and value.__name__ not in known and vars(value).get("numba") is numba:
+            _family(value, known)
+    return known
+
+
+@contextmanager
+def _kept_in(directory: str) -> Iterator[None]:
+    """Where numba keeps what is decorated in here; it takes the place when it decorates."""
+    config = numba().config  # type: ignore[union-attr]
+    before = config.CACHE_DIR
+    config.CACHE_DIR = directory
     try:
-        return package.njit(signature, cache=True, fastmath=fastmath, nogil=True)(function)
-    except RuntimeError:  # nowhere to write a cache
-        return package.njit(signature, fastmath=fastmath, nogil=True)(function)
+        yield
+    finally:
+        config.CACHE_DIR = before

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import compile_into, compiled, numba
+from interests.compiled import EXACT, compile_into, compiled, numba
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -20,8 +20,9 @@ def had_loop() -> Callable[..., tuple[Rows, Floats, Rows, Longs, Rows]] | None:
     """`had`, compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    compile_into(globals(), {"_places": frozenset()})
-    return compiled(had, "i1 i1 d1 q1 q")
+    compile_into(globals(), {"_places": EXACT})
+    found: Callable[..., tuple[Rows, Floats, Rows, Longs, Rows]] = compiled(had, "i1 i1 d1 q1 q")
+    return found
 
 
 def had(rows: Rows, actions: Rows, faded: Doubles, times_ms: Longs, dislike: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import compile_into, compiled, numba
+from interests.compiled import EXACT, compile_into, compiled, numba
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ def loops() -> Loops | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    compile_into(globals(), dict.fromkeys(("_main_topic", "_ripe", "_shown"), frozenset()))
+    compile_into(globals(), dict.fromkeys(("_main_topic", "_ripe", "_shown"), EXACT))
     return Loops(
         compiled(mix, "i2 f2 i1 f1 q"),
         compiled(anchor_weights, "i1 f1 i1 d1 i1 i1 f1 d1 d1 q d d d d"),

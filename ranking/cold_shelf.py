@@ -47,28 +47,28 @@ class ColdShelf:
         # Topic -1 comes first and is walked last.
         order = np.lexsort((rows, -arrays.first_seen_ms[rows], main_topic[rows]))
         self._bundle = bundle
-        self._rows: Rows = rows[order]
+        self.rows: Rows = rows[order]
         sizes = np.bincount(main_topic[rows] + 1, minlength=bundle.manifest.topic_count + 1)
-        self._ends = np.cumsum(sizes)
-        self._starts = self._ends - sizes
+        self.ends = np.cumsum(sizes)
+        self.starts = self.ends - sizes
 
     def table(self, profile: Profile, allowed: Mask) -> "Table":
         """What is looked at for this user: allowed rows and how well they fit the user's content."""
-        if not len(self._rows) or profile.is_cold:
-            return Table(self._rows[:0], np.zeros(0, dtype=np.float32))
+        if not len(self.rows) or profile.is_cold:
+            return Table(self.rows[:0], np.zeros(0, dtype=np.float32))
         rows = self._walked(profile, allowed)
         return Table(rows, content(self._bundle, profile, rows))
 
     def _walked(self, profile: Profile, allowed: Mask) -> Rows:
-        if len(self._rows) <= LOOKED_AT:
-            return self._rows[allowed[self._rows]]
+        if len(self.rows) <= LOOKED_AT:
+            return self.rows[allowed[self.rows]]
         if (fast := finds()) is not None:
-            ends = (self._starts, self._ends)
-            return fast.shelf(self._rows, *ends, profile.anchor, allowed, LOOKED_AT, TOPIC_MAX)
+            ends = (self.starts, self.ends)
+            return fast.shelf(self.rows, *ends, profile.anchor, allowed, LOOKED_AT, TOPIC_MAX)
         topics = np.append(np.argsort(-profile.anchor, kind="stable") + 1, 0)
-        sizes = np.minimum(self._ends[topics] - self._starts[topics], TOPIC_MAX)
+        sizes = np.minimum(self.ends[topics] - self.starts[topics], TOPIC_MAX)
         walked = int(np.searchsorted(np.cumsum(sizes), LOOKED_AT)) + 1
         topics, sizes = topics[:walked], sizes[:walked]
         offsets = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        rows: Rows = self._rows[np.repeat(self._starts[topics], sizes) + offsets]
+        rows: Rows = self.rows[np.repeat(self.starts[topics], sizes) + offsets]
         return rows[allowed[rows]]

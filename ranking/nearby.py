@@ -49,15 +49,16 @@ class Exact:
     def __init__(self, vectors: Floats) -> None:
         """vectors (n, dim); keeps them in steps of a byte beside, or where nothing is compiled a copy by dimension."""
         self._vectors = vectors
+        self.codes, self.steps = np.zeros((0, vectors.shape[1]), dtype=np.int8), np.zeros(0, dtype=np.float32)
         if finds() is None:
             self._columns = np.ascontiguousarray(vectors.T)
         else:
-            self._codes, self._steps = _coded(vectors)
+            self.codes, self.steps = _coded(vectors)
 
     def search(self, queries: Floats, counts: list[int], allowed: Mask, open_rows: int) -> list[Rows]:
         """See Nearby."""
         if (fast := finds()) is not None:
-            made = (self._vectors, self._codes, self._steps, allowed)
+            made = (self._vectors, self.codes, self.steps, allowed)
             return [
                 fast.nearest(np.ascontiguousarray(query), *made, count, open_rows)
                 for query, count in zip(queries, counts, strict=True)

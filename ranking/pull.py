@@ -40,6 +40,13 @@ class Asked(NamedTuple):
     weights: Floats
 
 
+class Asks(NamedTuple):
+    """What asked for transitions, and what for neighbours."""
+
+    by_transition: Asked
+    by_neighbour: Asked
+
+
 class Sparse(NamedTuple):
     """Numbers of some of a large catalogue's items, 0 for all others.
 
@@ -76,11 +83,21 @@ class Pull(NamedTuple):
     by_transition: Asked
     by_neighbour: Asked
 
+    @property
+    def asks(self) -> Asks:
+        """What asked."""
+        return Asks(self.by_transition, self.by_neighbour)
+
+
+def asks_of(bundle: Bundle, profile: Profile) -> Asks:
+    """What asks, before anything is spread."""
+    return Asks(transition_query(bundle, profile), neighbour_query(bundle, profile))
+
 
 def pull(bundle: Bundle, profile: Profile) -> Pull:
     """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours) beside room for n numbers."""
     arrays, count = bundle.arrays, bundle.manifest.item_count
-    by_transition, by_neighbour = transition_query(bundle, profile), neighbour_query(bundle, profile)
+    by_transition, by_neighbour = asks_of(bundle, profile)
     if count < SPARSE_FROM and (fast := links()) is not None:
         first = (*by_transition, arrays.transition_rows, arrays.transition_weights)
         second = (*by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)

@@ -19,7 +19,7 @@ from ranking.chosen import Chosen
 from ranking.fast.links import links
 from ranking.fast.mixes import mix_kernels
 from ranking.nearest import nearest_interests
-from ranking.pull import Asked, Pull, pull
+from ranking.pull import Asked, Asks, asks_of
 from ranking.slate import Cause, Source
 
 ITEM_CAUSES_MAX = 3
@@ -30,9 +30,9 @@ Rows = npt.NDArray[np.int64]
 class Reasons:
     """What one user did, as reasons for items; prepared once a slate."""
 
-    def __init__(self, bundle: Bundle, profile: Profile, pulled: Pull | None = None) -> None:
-        """pulled: `pull(bundle, profile)`, where the caller has it already"""
-        self._bundle, self._profile, self._pulled = bundle, profile, pulled
+    def __init__(self, bundle: Bundle, profile: Profile, asks: Asks | None = None) -> None:
+        """asks: `asks_of(bundle, profile)`, where the caller has it already"""
+        self._bundle, self._profile, self._asks = bundle, profile, asks
 
     @cached_property
     def _place_of(self) -> dict[int, int]:
@@ -76,17 +76,17 @@ class Reasons:
         return Cause(self._bundle.item_ids[row], Action(action), time_ms)
 
     def _linked(self, rows: Rows, _: Rows) -> Rows:
-        arrays, pulled = self._bundle.arrays, self._pulled or pull(self._bundle, self._profile)
+        arrays, asks = self._bundle.arrays, self._asks or asks_of(self._bundle, self._profile)
         if (fast := links()) is not None:
-            first = (*pulled.by_transition, arrays.transition_rows, arrays.transition_weights)
-            second = (*pulled.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)
+            first = (*asks.by_transition, arrays.transition_rows, arrays.transition_weights)
+            second = (*asks.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)
             return fast.linked(rows, *first, *second, self._bundle.manifest.item_count, ITEM_CAUSES_MAX)
         strengths: list[dict[int, float]] = [{} for _ in rows]
         place_of = np.full(self._bundle.manifest.item_count + 1, -1, dtype=np.int16)  # row -1 falls on the last
         place_of[rows] = np.arange(len(rows))
         for query, reached, weights in (
-            (pulled.by_transition, arrays.transition_rows, arrays.transition_weights),
-            (pulled.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights),
+            (asks.by_transition, arrays.transition_rows, arrays.transition_weights),
+            (asks.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights),
         ):
             asked = _merged(query)
             given = weights[asked.rows] * asked.weights[:, None]

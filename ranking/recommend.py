@@ -6,7 +6,6 @@ What may be shown is decided first, so that a filter narrows what is looked for 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,42 +19,33 @@ from ranking.compose import compose, slate_items
 from ranking.dial import diversity, strength
 from ranking.diversify import Diversify, calibrated, mmr, warm
 from ranking.explore import Explored, explore, with_explored
-from ranking.fast.finds import finds
-from ranking.fast.links import links
-from ranking.fatigue import tired
 from ranking.filter import allow, known_rows, permitted
 from ranking.identity import slate_id
 from ranking.nearest import nearest_interests
-from ranking.pool import pool
-from ranking.pull import Pull, pull
+from ranking.pick import Held, Picker, candidate_count, diversified, item_ids
+from ranking.pull import Asks
 from ranking.query import Query
 from ranking.rerank import offered
 from ranking.retrieve import Candidates, Retriever
-from ranking.score import Weights, relevance, weights_for
+from ranking.score import weights_for
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target, plain, target
 from ranking.top import top
-from ranking.topics import all_mixes, mixes_of
+from ranking.topics import mixes_of
 from ranking.window import continued, spread
 
-CANDIDATES_MIN = 1_200  # retrieved and scored
-POOL_MIN = 400  # the best of them, out of which a slate is chosen
-CANDIDATES_A_PLACE = 3  # for large slates
-
-Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 class Choice(NamedTuple):
-    """What was chosen, the dial and the target it was chosen with, what was given up to fill it, what pulled, and
-    what chance put into the last place."""
+    """What was chosen, the dial and the target it was chosen with, what was given up to fill it, what asked for links,
+    and what chance put into the last place."""
 
     chosen: Chosen
     dial: float
     aim: Target
     relaxed: tuple[Relaxation, ...]
-    pulled: Pull
+    asks: Asks
     explored: Explored | None = None
 
 
@@ -68,10 +58,10 @@ class Ranker:
         may_approximate: in a large catalogue retrieval may miss a few in a hundred where that is faster here
         """
         warm()
-        links(), finds()
         self._bundle = bundle
         self._method = method
         self._retriever = Retriever(bundle, may_approximate=may_approximate)
+        self.picker = Picker(bundle, method, self._retriever)
 
     def recommend(
         self, profile: Profile, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()
@@ -98,14 +88,14 @@ class Ranker:
             aim = continued(bundle, profile, aim, earlier)
         allowed = allow(bundle, profile, query, skip)
         weights = weights_for(bundle, query.repeats, len(profile.item_rows))
-        pulled = pull(bundle, profile)
-        pick = partial(self._pick, profile, strength(bundle, dial), aim, pulled, weights)
-        chosen, relaxed = pick(allowed.rows, query.size), []
+        held, relaxed = Held(aim, strength(bundle, dial)), []
+        chosen, asks = self.picker.pick(profile, held, weights, allowed.rows, query.size)
         if before:
             mixes = mixes_of(bundle, chosen.rows)
-            chosen = chosen.take(spread(mixes, aim.mix, mixes_of(bundle, earlier), strength(bundle, dial)))
+            chosen = chosen.take(spread(mixes, aim.mix, mixes_of(bundle, earlier), held.strength))
         if len(chosen) < query.size and allowed.last_resort.any():
-            chosen = chosen.followed_by(pick(allowed.last_resort, query.size - len(chosen)))
+            more, _ = self.picker.pick(profile, held, weights, allowed.last_resort, query.size - len(chosen))
+            chosen = chosen.followed_by(more)
             relaxed.append(Relaxation.REPEATS)
         if len(chosen) < query.size:
             relaxed.append(Relaxation.SIZE)
@@ -115,7 +105,7 @@ class Ranker:
             explored = explore(bundle, profile, aim.mix, chosen, allowed.rows, request)
         if explored:
             chosen = with_explored(bundle, chosen, explored)
-        return Choice(chosen, dial, aim, tuple(relaxed), pulled, explored)
+        return Choice(chosen, dial, aim, tuple(relaxed), asks, explored)
 
     def candidates(self, profile: Profile, count: int) -> Candidates:
         """What retrieval finds for one user."""
@@ -130,7 +120,8 @@ class Ranker:
         bundle = self._bundle
         dial, aim = diversity(bundle, profile, query.diversity), target(bundle, profile)
         ids, rows, scores = offered(bundle, profile, candidates, query)
-        picks = self._diversify(rows, scores, strength(bundle, dial), aim, query.size)
+        held = Held(aim, strength(bundle, dial))
+        picks = diversified(bundle, self._method, rows, scores, held, query.size)
         kept = rows[picks]
         interests = np.where(kept >= 0, nearest_interests(profile, bundle.arrays.item_vectors[kept]), -1)
         sources = np.full(len(kept), Source.CALLER, dtype=np.int8)
@@ -150,44 +141,10 @@ class Ranker:
         allowed = permitted(bundle, query)
         allowed[row] = False
         cosines = np.where(allowed, bundle.arrays.item_vectors @ bundle.arrays.item_vectors[row], -np.inf)
-        rows = np.sort(top(cosines, min(_candidate_count(query.size), int(np.count_nonzero(allowed)))))
-        picks = self._diversify(
-            rows, cosines[rows], query.diversity or 0.0, plain(bundle.arrays.topic_shares), query.size, mmr
-        )
+        rows = np.sort(top(cosines, min(candidate_count(query.size), int(np.count_nonzero(allowed)))))
+        held = Held(plain(bundle.arrays.topic_shares), query.diversity or 0.0)
+        picks = diversified(bundle, mmr, rows, cosines[rows], held, query.size)
         nearest = rows[picks]
         sources, interests = np.full(len(nearest), Source.NEIGHBOUR, dtype=np.int8), np.full(len(nearest), -1)
-        chosen = Chosen(_ids(bundle, nearest), nearest, cosines[nearest], sources, interests)
+        chosen = Chosen(item_ids(bundle, nearest), nearest, cosines[nearest], sources, interests)
         return slate_items(bundle, None, chosen)
-
-    def _pick(
-        self, profile: Profile, dial: float, aim: Target, pulled: Pull, weights: Weights, allowed: Mask, size: int
-    ) -> Chosen:
-        found = self._retriever.retrieve(profile, _candidate_count(size), allowed, pulled)
-        scores = tired(profile, found.rows, relevance(self._bundle, profile, found.rows, pulled, weights))
-        best = pool(scores, found.rows, all_mixes(self._bundle), aim.mix, _pool_size(size))
-        found, scores = found.take(best), scores[best]
-        picks = self._diversify(found.rows, scores, dial, aim, size)
-        rows, sources = found.rows[picks], found.sources[picks]
-        served = self._retriever.served(profile, rows, sources)
-        return Chosen(_ids(self._bundle, rows), rows, scores[picks], sources, served)
-
-    def _diversify(
-        self, rows: Rows, scores: Floats, dial: float, aim: Target, size: int, method: Diversify | None = None
-    ) -> list[int]:
-        vectors = self._bundle.arrays.item_vectors.take(rows, axis=0)
-        if (unknown := rows < 0).any():
-            vectors[unknown] = 0.0
-        return (method or self._method)(scores, vectors, mixes_of(self._bundle, rows), aim, size, dial)
-
-
-def _candidate_count(size: int) -> int:
-    return max(CANDIDATES_MIN, CANDIDATES_A_PLACE * size)
-
-
-def _pool_size(size: int) -> int:
-    return max(POOL_MIN, CANDIDATES_A_PLACE * size)
-
-
-def _ids(bundle: Bundle, rows: Rows) -> list[str]:
-    item_ids = bundle.item_ids
-    return [item_ids[row] for row in rows.tolist()]

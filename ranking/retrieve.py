@@ -14,6 +14,7 @@ inverted file in a large catalogue (ranking/nearby.py); nothing else here walks 
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.cold_shelf import ColdShelf, Table
 from ranking.fast.finds import finds
-from ranking.nearby import nearby
+from ranking.nearby import Nearby, nearby
 from ranking.nearest import nearest_interests
 from ranking.pull import Pull, Sparse, pull, pulls_of
 from ranking.slate import Source
@@ -59,6 +60,41 @@ def retrieve(bundle: Bundle, profile: Profile, count: int) -> Candidates:
     return Retriever(bundle).retrieve(profile, count)
 
 
+class Parts(NamedTuple):
+    """How many candidates each way of finding brings at most; interest: a share of it each."""
+
+    interest: float
+    factor: int
+    pull: int
+    repeat: int
+    fresh: int
+    popular: int
+    cold: int
+
+
+def part_counts(count: int) -> Parts:
+    """The parts of `count` candidates."""
+    shares = (FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART, COLD_PART)
+    return Parts(count * INTEREST_PART, *(int(count * share) for share in shares))
+
+
+class Laid(NamedTuple):
+    """What a bundle's items are laid out in: searches for what is near, and rows by how much they are turned to.
+
+    near_factor: None where factors have no weight; popular (n,): most popular first; popular_by_topic: the same topic
+    after topic, from topic_starts (T,) to topic_ends (T,); fresh: newest first
+    """
+
+    near: Nearby
+    near_factor: Nearby | None
+    popular: Rows
+    popular_by_topic: Rows
+    topic_starts: Rows
+    topic_ends: Rows
+    fresh: Rows
+    cold: ColdShelf
+
+
 class Retriever:
     """What retrieval needs of a bundle, laid out once: what is nearest, popular by topic, fresh, cold."""
 
@@ -67,18 +103,22 @@ class Retriever:
         search = partial(nearby, may_approximate=may_approximate)
         arrays = bundle.arrays
         self._bundle = bundle
-        self._near = search(arrays.item_vectors, "items")
-        self._near_factor = search(arrays.item_factors, "factors") if _has_weight(bundle, "mf") else None
         # Items that are not available now may become so under a running server: `allowed` decides each time.
-        self._popular: Rows = np.argsort(-arrays.recent_popularity, kind="stable")
+        popular: Rows = np.argsort(-arrays.recent_popularity, kind="stable")
         self._topic = main_topics(Mixes(arrays.item_topic_ids, arrays.item_topic_shares))
-        in_topics = self._popular[self._topic[self._popular] >= 0]
-        self._popular_by_topic: Rows = in_topics[np.argsort(self._topic[in_topics], kind="stable")]
+        in_topics = popular[self._topic[popular] >= 0]
         sizes = np.bincount(self._topic[in_topics], minlength=bundle.manifest.topic_count)
-        self._topic_ends = np.cumsum(sizes)
-        self._topic_starts = self._topic_ends - sizes
-        self._fresh = _fresh(bundle)
-        self._cold = ColdShelf(bundle, self._topic)
+        ends = np.cumsum(sizes)
+        self.laid = Laid(
+            near=search(arrays.item_vectors, "items"),
+            near_factor=search(arrays.item_factors, "factors") if _has_weight(bundle, "mf") else None,
+            popular=popular,
+            popular_by_topic=in_topics[np.argsort(self._topic[in_topics], kind="stable")],
+            topic_starts=ends - sizes,
+            topic_ends=ends,
+            fresh=_fresh(bundle),
+            cold=ColdShelf(bundle, self._topic),
+        )
 
     def retrieve(
         self, profile: Profile, count: int, allowed: Mask | None = None, pulled: Pull | None = None
@@ -90,15 +130,16 @@ class Retriever:
         """
         allowed = self._bundle.arrays.available if allowed is None else allowed
         open_rows = int(np.count_nonzero(allowed))
-        table = self._cold.table(profile, allowed)
-        near = self._near_interests(profile, count, allowed, open_rows)
-        pulled_rows = self._pulled(profile, int(count * PULL_PART), allowed, pulled)
+        parts = part_counts(count)
+        table = self.laid.cold.table(profile, allowed)
+        near = self._near_interests(profile, parts, allowed, open_rows)
+        pulled_rows = self._pulled(profile, parts.pull, allowed, pulled)
         if (fast := finds()) is not None:
             rows, sources = fast.gathered(
-                allowed, open_rows, count, profile.anchor, self._bundle.arrays.topic_shares, int(count * POPULAR_PART),
-                self._popular_by_topic, self._topic_starts, self._topic_ends,
-                self._popular, self._bundle.arrays.popularity, self._fresh, int(count * FRESH_PART),
-                *table, int(count * COLD_PART), near, pulled_rows, profile.item_rows, int(count * REPEAT_PART),
+                allowed, open_rows, count, profile.anchor, self._bundle.arrays.topic_shares, parts.popular,
+                self.laid.popular_by_topic, self.laid.topic_starts, self.laid.topic_ends,
+                self.laid.popular, self._bundle.arrays.popularity, self.laid.fresh, parts.fresh,
+                *table, parts.cold, near, pulled_rows, profile.item_rows, parts.repeat,
             )  # fmt: skip
         else:
             rows, sources = self._gathered(profile, count, allowed, open_rows, table, near, pulled_rows)
@@ -108,15 +149,16 @@ class Retriever:
         self, profile: Profile, count: int, allowed: Mask, open_rows: int, table: Table, near: Rows, pulled: Rows
     ) -> tuple[Rows, npt.NDArray[np.int8]]:
         """What `finds.gathered` gives."""
+        parts = part_counts(count)
         had = profile.item_rows[allowed[profile.item_rows]]
         found = np.zeros(len(allowed), dtype=np.int8)
         # Weakest reason first, so that a stronger one writes over it.
-        found[self._popular_over_topics(profile, int(count * POPULAR_PART), allowed)] = Source.POPULAR
-        found[self._fresh[allowed[self._fresh]][: int(count * FRESH_PART)]] = Source.FRESH
-        found[table.find(int(count * COLD_PART))] = Source.INTEREST
+        found[self._popular_over_topics(profile, parts.popular, allowed)] = Source.POPULAR
+        found[self.laid.fresh[allowed[self.laid.fresh]][: parts.fresh]] = Source.FRESH
+        found[table.find(parts.cold)] = Source.INTEREST
         found[near] = Source.INTEREST
         found[pulled] = Source.NEIGHBOUR
-        found[had[: int(count * REPEAT_PART)]] = Source.REPEAT
+        found[had[: parts.repeat]] = Source.REPEAT
         missing = min(count, open_rows) - int(np.count_nonzero(found))
         if missing > 0:
             rows = self._most_popular(missing, allowed, found)
@@ -140,16 +182,15 @@ class Retriever:
         serves[own] = nearest_interests(profile, self._bundle.arrays.item_vectors[rows[own]])
         return serves
 
-    def _near_interests(self, profile: Profile, count: int, allowed: Mask, open_rows: int) -> Rows:
+    def _near_interests(self, profile: Profile, parts: Parts, allowed: Mask, open_rows: int) -> Rows:
         near: list[Rows] = []
         interests, shares = profile.vectors.interests, profile.vectors.shares
         if len(interests):
-            room = count * INTEREST_PART
-            rooms = [int(room * max(float(share), 0.5 / len(interests))) for share in shares]
-            near = self._near.search(interests, rooms, allowed, open_rows)
-        if self._near_factor is not None and not profile.is_cold:
+            rooms = [int(parts.interest * max(float(share), 0.5 / len(interests))) for share in shares]
+            near = self.laid.near.search(interests, rooms, allowed, open_rows)
+        if self.laid.near_factor is not None and not profile.is_cold:
             factor = profile.vectors.factor[None]
-            near = near + self._near_factor.search(factor, [int(count * FACTOR_PART)], allowed, open_rows)
+            near = near + self.laid.near_factor.search(factor, [parts.factor], allowed, open_rows)
         return np.concatenate(near) if near else np.zeros(0, dtype=np.int64)
 
     def _pulled(self, profile: Profile, count: int, allowed: Mask, pulled: Pull | None) -> Rows:
@@ -169,10 +210,10 @@ class Retriever:
         mix = 0.5 * (profile.anchor + catalogue) if known else catalogue
         room = np.rint(mix * (count if known else count * 4)).astype(np.int64)
         # The head of each topic, deep enough to lose a few to the mask; what is short is filled from the whole.
-        ends = np.minimum(self._topic_starts + np.where(room > 0, 2 * room + HEAD_SPARE, 0), self._topic_ends)
-        lengths = ends - self._topic_starts
+        ends = np.minimum(self.laid.topic_starts + np.where(room > 0, 2 * room + HEAD_SPARE, 0), self.laid.topic_ends)
+        lengths = ends - self.laid.topic_starts
         offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        rows: Rows = self._popular_by_topic[np.repeat(self._topic_starts, lengths) + offsets]
+        rows: Rows = self.laid.popular_by_topic[np.repeat(self.laid.topic_starts, lengths) + offsets]
         rows = rows[allowed[rows]]
         topics = self._topic[rows]
         # Place of each row within its own topic, most popular first.
@@ -182,7 +223,7 @@ class Retriever:
 
     def _most_popular(self, count: int, allowed: Mask, found: npt.NDArray[np.int8]) -> Rows:
         """The most popular allowed rows that are not found yet."""
-        for head in (self._popular[: HEAD_SPARE + 4 * count], self._popular):
+        for head in (self.laid.popular[: HEAD_SPARE + 4 * count], self.laid.popular):
             rows: Rows = head[allowed[head] & (found[head] == 0)][:count]
             if len(rows) == count:
                 break
@@ -198,4 +239,5 @@ def _fresh(bundle: Bundle) -> Rows:
 
 def _has_weight(bundle: Bundle, signal: str) -> bool:
     manifest = bundle.manifest
-    return any(weights.get(signal, 0.0) for weights in (manifest.signal_weights, manifest.few_weights))
+    some = (manifest.signal_weights, manifest.new_weights, manifest.few_weights, manifest.few_new_weights)
+    return any(weights.get(signal, 0.0) for weights in some)

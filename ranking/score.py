@@ -126,14 +126,15 @@ def _compiled(
     freshness = _freshness(bundle, profile) if weights.get("lately") or cold_weights.get("lately") else _NONE
     return fast.relevance(
         rows.astype(np.int64, copy=False), trust(weights, len(profile.item_rows)),
-        _in_order(weights), _in_order(cold_weights) if cold_weights else _NONE,
+        in_order(weights), in_order(cold_weights) if cold_weights else _NONE,
         arrays.item_vectors, interests, arrays.item_factors, vectors.factor, profile.item_rows, profile.item_weights,
         freshness, *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates,
         arrays.visit_shares, arrays.debut_popularity, *content_of_user, *texts,
     )  # fmt: skip
 
 
-def _in_order(weights: Weights) -> Floats:
+def in_order(weights: Weights) -> Floats:
+    """Weights in the order of SIGNALS (11,), 0 where a signal has none."""
     return _ordered(tuple(weights.items()))
 
 

@@ -81,7 +81,7 @@ class SlateWriter:
 
     def _items(self, profile: Profile, choice: Choice, topics: Rows, prices: Mapping[str, float]) -> bytes:
         chosen, drawn = choice.chosen, choice.explored
-        reasons = Reasons(self._bundle, profile, choice.pulled)
+        reasons = Reasons(self._bundle, profile, choice.asks)
         if (fast := wire_loops()) is None:
             return b"".join(self._each_item(reasons, choice, topics.tolist(), prices))
         given = [prices.get(item_id, math.nan) for item_id in chosen.item_ids] if prices else [math.nan] * len(chosen)

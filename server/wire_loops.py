@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import compile_into, compiled, numba
+from interests.compiled import EXACT, compile_into, compiled, numba
 
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ def wire_loops() -> WireLoops | None:
     if numba() is None:
         return None
     compile_into(
-        globals(), dict.fromkeys(("_number", "_double", "_string", "_size", "_room", "_cause", "_told"), frozenset())
+        globals(), dict.fromkeys(("_number", "_double", "_string", "_size", "_room", "_cause", "_told"), EXACT)
     )
     past = "i1 i1 q1 i1 i1 q1"
     return WireLoops(

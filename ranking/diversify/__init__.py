@@ -18,7 +18,7 @@ from types import MappingProxyType
 from ranking.diversify.calibrated import calibrated
 from ranking.diversify.dpp import dpp
 from ranking.diversify.inputs import Diversify
-from ranking.diversify.kernels import kernels
+from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.mmr import mmr
 from ranking.diversify.msd import msd
 from ranking.diversify.relevance import relevance_only
@@ -43,7 +43,7 @@ METHODS: Mapping[str, Diversify] = MappingProxyType(
 
 def warm() -> bool:
     """Compile what compiles, once a process; False where numba is not installed and numpy does the work."""
-    return kernels() is not None
+    return greedy_kernels() is not None
 
 
 __all__ = [

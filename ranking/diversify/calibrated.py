@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranking.diversify.inputs import Floats, Ordered, ordered, unit_scale
-from ranking.diversify.kernels import kernels
+from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.residual import EPSILON, Residual
 from ranking.target import Target
 from ranking.topics import SMOOTHING, Mixes
@@ -52,7 +52,7 @@ def calibrated(
 
 def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: bool = True) -> Places:
     """Places of the set among ordered candidates, in the order of the picks, compiled where that is possible."""
-    count, fast = candidates.size, kernels() if compiled else None
+    count, fast = candidates.size, greedy_kernels() if compiled else None
     worth = max(1.0 - diversity, WORTH_MIN) * unit_scale(candidates.relevance).astype(np.float64)
     mix = np.maximum(target.mix, 0.0).astype(np.float64)
     shown = np.maximum(target.shown, 0.0).astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranking.diversify.inputs import Floats, Ordered, ordered
-from ranking.diversify.kernels import kernels
+from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.residual import EPSILON, Residual
 from ranking.target import Target
 from ranking.topics import Mixes
@@ -30,7 +30,7 @@ def dpp(relevance: Floats, vectors: Floats, mixes: Mixes, target: Target, size: 
 
 def greedy_map(candidates: Ordered, diversity: float, compiled: bool = True) -> Places:
     """Places among ordered candidates in the order of the picks, compiled where that is possible."""
-    count, fast = candidates.size, kernels() if compiled else None
+    count, fast = candidates.size, greedy_kernels() if compiled else None
     deviation = float(candidates.relevance.std()) + float(np.finfo(np.float32).eps)
     z = (candidates.relevance - candidates.relevance.mean()).astype(np.float64) / deviation
     weights = np.exp(2.0 * (1.0 - diversity) * z)

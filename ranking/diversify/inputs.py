@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ranking.diversify.kernels import kernels
+from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.residual import squared_lengths
 from ranking.target import Target
 from ranking.topics import Mixes
@@ -82,7 +82,7 @@ def _falling(relevance: Floats) -> tuple[Places, Floats]:
 
 def _sorted(places: Places, vectors: Floats, mixes: Mixes) -> tuple[Floats, Mixes, Floats]:
     """Vectors and mixes in that order, and the vectors' squared lengths (n,)."""
-    if (fast := kernels()) is not None:
+    if (fast := greedy_kernels()) is not None:
         given = (vectors, np.float32), (mixes.topics, np.int32), (mixes.shares, np.float32)
         arrays = [array.astype(kind, "C", copy=False) for array, kind in given]
         by_place, topics, shares, squared = fast.sorted_rows(places, *arrays)

@@ -5,7 +5,6 @@ is brought up to date only while it could win. Exact, and most candidates are ne
 below size * n * dim. Lazy greedy: Minoux, "Accelerated greedy algorithms", 1978.
 
 Residuals are those of ranking/diversify/residual.py. Without numba the numpy paths beside the callers pick the same.
-Compiled code is cached beside this file, or in the user's cache directory where that cannot be written.
 """
 
 import math
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import compiled
+from interests.compiled import ANY_ORDER, EXACT, compile_into, compiled, numba
 from ranking.diversify.residual import EPSILON, UNIT_TOLERANCE
 
 Floats = npt.NDArray[np.float32]
@@ -36,30 +35,17 @@ class Kernels(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def kernels() -> Kernels | None:
-    """All, compiled and run once, or None where numba is not installed. The first call takes seconds, or 0.2 s from
-    the cache."""
-    try:
-        import numba
-    except ImportError:
+def greedy_kernels() -> Kernels | None:
+    """All, compiled, or None where numba is not installed. The first call takes seconds, or 0.2 s from the cache."""
+    if numba() is None:
         return None
-    # Sums in any order, so that they use all lanes; NaN and infinity keep their meaning.
-    _replace("_product", _compiled(numba, _product, {"reassoc", "contract", "nsz"}))
-    _replace("_project", _compiled(numba, _project, {"reassoc", "contract", "nsz"}))
-    _replace("_reduce", _compiled(numba, _reduce, False))
-    _replace("_extend", _compiled(numba, _extend, False))
-    _replace("_gain_most", _compiled(numba, _gain_most, False))
-    _replace("_gain", _compiled(numba, _gain, False))
-    made = Kernels(
-        _compiled(numba, calibrated_picks, False),
-        _compiled(numba, dpp_picks, False),
+    compile_into(globals(), dict.fromkeys(("_product", "_project"), ANY_ORDER))
+    compile_into(globals(), dict.fromkeys(("_reduce", "_extend", "_gain_most", "_gain"), EXACT))
+    return Kernels(
+        compiled(calibrated_picks, "d1 i2 f2 d1 d1w f2 f1w d q"),
+        compiled(dpp_picks, "d1 f2 f1w q"),
         compiled(sorted_rows, "q1 f2 i2 f2"),
     )
-    one, vectors = np.ones(1), np.ones((1, 1), dtype=np.float32)
-    topics, shares = np.zeros((1, 1), dtype=np.int32), np.ones((1, 1), dtype=np.float32)
-    made.calibrated(one, topics, shares, one, one, vectors, vectors[0].copy(), 0.1, 1)
-    made.dpp(one, vectors, vectors[0].copy(), 1)
-    return made
 
 
 def calibrated_picks(
@@ -163,11 +149,13 @@ def dpp_picks(weights: Doubles, vectors: Floats, residual: Floats, size: int) ->
 
 
 def sorted_rows(places: Places, vectors: Floats, topics: Topics, shares: Floats) -> Any:
-    """Vectors (n, dim), topics and shares (n, m) in the order of `places`, and the vectors' squared lengths (n,), as
+    """Of vectors (n, dim), topics and shares (n, m) those at `places`, in their order, and the vectors' squared lengths (n,), as
     ranking/diversify/residual.py counts them; those that are not finite stay so."""
-    by_place, squared = np.empty_like(vectors), np.empty(len(places), np.float32)
-    topics_by_place, shares_by_place = np.empty_like(topics), np.empty_like(shares)
-    for to in range(len(places)):
+    count = len(places)
+    by_place, squared = np.empty((count, vectors.shape[1]), np.float32), np.empty(count, np.float32)
+    topics_by_place = np.empty((count, topics.shape[1]), np.int32)
+    shares_by_place = np.empty((count, topics.shape[1]), np.float32)
+    for to in range(count):
         place = places[to]
         for dim in range(vectors.shape[1]):
             by_place[to, dim] = vectors[place, dim]
@@ -251,15 +239,3 @@ def _gain_most(topics: Topics, shares: Floats, i: int, price: Doubles, held: Dou
             more = shares[i, column] / held[topic]
             total += price[topic] * more / math.sqrt(1.0 + more)
     return total
-
-
-def _compiled(numba: Any, function: Callable[..., Any], fastmath: set[str] | bool) -> Any:
-    try:
-        return numba.njit(cache=True, fastmath=fastmath, nogil=True)(function)
-    except RuntimeError:  # nowhere to write a cache
-        return numba.njit(fastmath=fastmath, nogil=True)(function)
-
-
-def _replace(name: str, function: Any) -> None:
-    """A compiled function calls what its module's globals hold, and that must be compiled too."""
-    globals()[name] = function

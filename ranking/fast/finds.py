@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import ANY_ORDER, compile_into, compiled, numba
+from interests.compiled import ANY_ORDER, EXACT, compile_into, compiled, numba
+from ranking.fast import basics
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -36,14 +37,10 @@ def finds() -> Finds | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    exact = frozenset[str]()
-    compile_into(globals(), {"_dot": ANY_ORDER, "_coded": ANY_ORDER})
-    compile_into(
-        globals(),
-        dict.fromkeys(
-            ("_kth", "_passing", "_above", "_mark_first", "_mark_popular", "_mark_missing", "_marked"), exact
-        ),
-    )
+    basics.ready()
+    compile_into(globals(), {"_coded": ANY_ORDER})
+    steps = ("_passing", "_mark_first", "_mark_popular", "_mark_missing", "_marked")
+    compile_into(globals(), dict.fromkeys(steps, EXACT))
     return Finds(
         compiled(nearest, "f1 f2 y2 f1 b1 q q"),
         compiled(pulled, "q1 f1 f1 b1 q"),
@@ -72,21 +69,21 @@ def nearest(
         sample[sampled] = lowest[row]
         sampled += allowed[row]
     place = 2 * count // SAMPLE_STRIDE + 8
-    threshold = _kth(sample[:sampled], place) if place <= sampled else np.float32(-np.inf)
+    threshold = basics.kth(sample[:sampled], place) if place <= sampled else np.float32(-np.inf)
     rows = _passing(lowest, allowed, threshold)
     if len(rows) < count:
         rows = _passing(lowest, allowed, np.float32(-np.inf))
     if not 0 < count < len(rows):
         return rows[:count]
-    edge = _kth(lowest[rows], count)
+    edge = basics.kth(lowest[rows], count)
     close, found = np.empty(len(vectors), np.int64), 0
     for row in range(len(vectors)):
         close[found] = row
         found += (lowest[row] + 2 * half * steps[row] >= edge) & allowed[row]
     products = lowest
     for row in close[:found]:
-        products[row] = _dot(vectors, row, query)
-    return _above(products, close[:found], count, np.float32(-np.inf))
+        products[row] = basics.dot(vectors, row, query)
+    return basics.above(products, close[:found], count, np.float32(-np.inf))
 
 
 def pulled(reached: Rows, first: Floats, second: Floats, allowed: Mask, count: int) -> Rows:
@@ -97,7 +94,7 @@ def pulled(reached: Rows, first: Floats, second: Floats, allowed: Mask, count: i
         both[row] = first[row] + second[row]
         rows[open_rows] = row
         open_rows += allowed[row]
-    return _above(both, rows[:open_rows], count, np.float32(0.0))
+    return basics.above(both, rows[:open_rows], count, np.float32(0.0))
 
 
 def shelf(rows: Rows, starts: Rows, ends: Rows, anchor: Floats, allowed: Mask, looked_at: int, topic_max: int) -> Rows:
@@ -144,7 +141,7 @@ def gathered(
     # Weakest reason first, so that a stronger one writes over it.
     _mark_popular(found, allowed, anchor, catalogue, popular_count, popular_by_topic, topic_starts, topic_ends)
     _mark_first(found, allowed, fresh, fresh_count, FRESH)
-    for at in _above(cold_scores, np.arange(len(cold)), cold_count, np.float32(0.0)):
+    for at in basics.above(cold_scores, np.arange(len(cold)), cold_count, np.float32(0.0)):
         found[cold[at]] = INTEREST
     for row in near:
         found[row] = INTEREST
@@ -221,7 +218,7 @@ def _mark_missing(
     unknown = np.sort(unknown[:unknown_count])
     come = 0
     fits = np.zeros(len(unknown), np.bool_)
-    for at in _above(cold_scores, np.arange(len(cold)), len(unknown), np.float32(0.0)):
+    for at in basics.above(cold_scores, np.arange(len(cold)), len(unknown), np.float32(0.0)):
         row = cold[at]
         place = np.searchsorted(unknown, row)
         if place < len(unknown) and unknown[place] == row:
@@ -248,74 +245,12 @@ def _mark_first(found: npt.NDArray[np.int8], allowed: Mask, rows: Any, count: in
             marked += 1
 
 
-def _above(values: Floats, rows: Rows, count: int, floor: np.float32) -> Rows:
-    """Of these rows the `count` with the largest values above the floor (-inf: whatever they are), equals by place."""
-    kept, found = np.empty(min(count, len(rows)), np.int64), 0
-    if len(kept) == 0:
-        return kept
-    if len(kept) == len(rows):
-        for row in rows:
-            if values[row] > floor or floor == -np.inf:
-                kept[found] = row
-                found += 1
-        return kept[:found]
-    sample = np.empty(len(rows), np.float32)
-    for at in range(len(rows)):
-        sample[at] = values[rows[at]]
-    edge = _kth(sample, count)
-    for row in rows:
-        if values[row] > edge and values[row] > floor:
-            kept[found] = row
-            found += 1
-    ties = count - int(np.sum(sample > edge))
-    if edge > floor or floor == -np.inf:
-        for row in rows:
-            if ties == 0:
-                break
-            if values[row] == edge:
-                kept[found] = row
-                found += 1
-                ties -= 1
-    return kept[:found]
-
-
-def _kth(values: Floats, place: int) -> Any:
-    """The place-th largest, counted from 1. Moves the values about."""
-    low, high, wanted = 0, len(values) - 1, place - 1
-    while low < high:
-        middle = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] > middle:
-                left += 1
-            while values[right] < middle:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if wanted <= right:
-            high = right
-        elif wanted >= left:
-            low = left
-        else:
-            break
-    return values[wanted]
-
-
 def _passing(values: Floats, allowed: Mask, threshold: np.float32) -> Rows:
     rows, passing = np.empty(len(values), np.int64), 0
     for row in range(len(values)):
         rows[passing] = row  # written in any case: quicker than a branch
         passing += (values[row] >= threshold) & allowed[row]
     return rows[:passing]
-
-
-def _dot(rows: Floats, row: int, other: Floats) -> Any:
-    total = np.float32(0.0)
-    for dim in range(len(other)):
-        total += rows[row, dim] * other[dim]
-    return total
 
 
 def _coded(codes: Codes, row: int, other: Floats) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import ANY_ORDER, FINITE, compile_into, compiled, numba
+from interests.compiled import ANY_ORDER, EXACT, FINITE, compile_into, compiled, numba
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ def links() -> Links | None:
         return None
     compile_into(
         globals(),
-        {"_merged": frozenset(), "_most": FINITE, "_spread": frozenset(), "_largest": FINITE, "_give": ANY_ORDER},
+        {"_merged": EXACT, "_most": FINITE, "_spread": EXACT, "_largest": FINITE, "_give": ANY_ORDER},
     )
     asked = "q1 f1 i2 f2"
     return Links(

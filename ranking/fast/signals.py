@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import ANY_ORDER, compile_into, compiled, numba
+from interests.compiled import ANY_ORDER, EXACT, compile_into, compiled, numba
+from ranking.fast import basics
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -32,8 +33,9 @@ def signals_compiled() -> Signals | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    compile_into(globals(), {"_dot": ANY_ORDER, "_best": ANY_ORDER})
-    compile_into(globals(), dict.fromkeys(("_scaled", "_repeat", "_content", "_steep", "_kth"), frozenset()))
+    basics.ready()
+    compile_into(globals(), {"_best": ANY_ORDER})
+    compile_into(globals(), dict.fromkeys(("_scaled", "_repeat", "_content", "_steep"), EXACT))
     content_arrays = "f1 f1 i2 f2 f2"
     return Signals(
         compiled(content_profile, "i1 f1 i2 f2 f2"),
@@ -116,7 +118,7 @@ def relevance(
         if both[kind, 0] != 0.0 and len(interests):
             total += both[kind, 0] * _best(item_vectors, row, interests)
         if both[kind, 1] != 0.0:
-            total += both[kind, 1] * _dot(item_factors, row, scaled)
+            total += both[kind, 1] * basics.dot(item_factors, row, scaled)
         if both[kind, 2] != 0.0:
             total += both[kind, 2] * _steep(transition[place])
         if both[kind, 3] != 0.0:
@@ -144,7 +146,7 @@ def pool(
 ) -> Rows:
     """Places of the best `size`, and up to `topic_places` of each topic owed, ascending. Equals come by place."""
     kept = np.zeros(len(scores), np.bool_)
-    edge = _kth(scores.copy(), size)
+    edge = basics.kth(scores.copy(), size)
     ties = size - int(np.sum(scores > edge))
     best = np.full((len(mix), topic_places), -1, np.int64)
     for place in range(len(scores)):
@@ -171,35 +173,11 @@ def pool(
     return np.flatnonzero(kept)
 
 
-def _kth(values: Floats, place: int) -> Any:
-    """The place-th largest, counted from 1. Moves the values about."""
-    low, high, wanted = 0, len(values) - 1, place - 1
-    while low < high:
-        middle = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] > middle:
-                left += 1
-            while values[right] < middle:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if wanted <= right:
-            high = right
-        elif wanted >= left:
-            low = left
-        else:
-            break
-    return values[wanted]
-
-
 def _scaled(item_factors: Floats, factor: Floats, item_rows: Numbers) -> Floats:
     """The user's factor over its largest product with what they had, or zeros."""
     yardstick = np.float32(0.0)
     for row in item_rows[:YARDSTICK_ITEMS]:
-        yardstick = max(yardstick, _dot(item_factors, row, factor))
+        yardstick = max(yardstick, basics.dot(item_factors, row, factor))
     return factor / yardstick if yardstick > 0 else np.zeros_like(factor)
 
 
@@ -224,7 +202,7 @@ def _content(rows: Rows, sparse: Floats, dense: Floats, ids: Numbers, weights: F
                 found[place] += sparse[min(np.uint32(ids[row, column]), last)] * weights[row, column]
     for place in range(len(rows)):
         if len(dense):
-            found[place] += _dot(vectors, rows[place], dense)
+            found[place] += basics.dot(vectors, rows[place], dense)
         found[place] = min(max(found[place], np.float32(0.0)), np.float32(1.0))
     return found
 
@@ -233,13 +211,6 @@ def _steep(pull: Any) -> Any:
     if pull <= 0.0:
         return pull
     return np.float32(np.log1p(np.float32(PULL_STEEPNESS) * pull) / np.float32(math.log1p(PULL_STEEPNESS)))
-
-
-def _dot(rows: Floats, row: int, other: Floats) -> Any:
-    total = np.float32(0.0)
-    for dim in range(len(other)):
-        total += rows[row, dim] * other[dim]
-    return total
 
 
 def _best(rows: Floats, row: int, others: Floats) -> Any:

@@ -8,8 +8,9 @@ import pytest
 from interests.errors import InvalidRequest
 from interests.events import Action
 from ranking.diversify import METHODS
+from ranking.pick import CANDIDATES_MIN
 from ranking.query import SIZE_MAX, Query
-from ranking.recommend import CANDIDATES_MIN, Ranker
+from ranking.recommend import Ranker
 from ranking.retrieve import retrieve
 from ranking.score import relevance
 from ranking.slate import Relaxation, Source

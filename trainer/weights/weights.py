@@ -12,9 +12,10 @@ import numpy as np
 
 from interests.bundle import Bundle
 from interests.profile import Profile
+from ranking.pick import CANDIDATES_MIN
 from ranking.pull import pull
 from ranking.query import Query
-from ranking.recommend import CANDIDATES_MIN, Ranker
+from ranking.recommend import Ranker
 from ranking.retrieve import Retriever
 from ranking.score import signals
 from trainer.evaluation.metrics import ndcg

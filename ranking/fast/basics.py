@@ -1,0 +1,85 @@
+"""What loops over rows share: products, the largest of many. Other modules call these as `basics.dot(...)`."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.compiled import ANY_ORDER, EXACT, compile_into, numba
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=1)
+def ready() -> bool:
+    """Compile what is here where numba is installed; False where it is not."""
+    if numba() is None:
+        return False
+    compile_into(globals(), {"dot": ANY_ORDER})
+    compile_into(globals(), dict.fromkeys(("kth", "above"), EXACT))
+    return True
+
+
+def dot(rows: Floats, row: int, other: Floats) -> Any:
+    """The product of one row (n, dim) with a vector (dim,)."""
+    total = np.float32(0.0)
+    for dim in range(len(other)):
+        total += rows[row, dim] * other[dim]
+    return total
+
+
+def kth(values: Floats, place: int) -> Any:
+    """The place-th largest, counted from 1. Moves the values about."""
+    low, high, wanted = 0, len(values) - 1, place - 1
+    while low < high:
+        middle = values[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while values[left] > middle:
+                left += 1
+            while values[right] < middle:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            high = right
+        elif wanted >= left:
+            low = left
+        else:
+            break
+    return values[wanted]
+
+
+def above(values: Floats, rows: Rows, count: int, floor: np.float32) -> Rows:
+    """Of these rows the `count` with the largest values above the floor (-inf: whatever they are), equals by place."""
+    kept, found = np.empty(min(count, len(rows)), np.int64), 0
+    if len(kept) == 0:
+        return kept
+    if len(kept) == len(rows):
+        for row in rows:
+            if values[row] > floor or floor == -np.inf:
+                kept[found] = row
+                found += 1
+        return kept[:found]
+    sample = np.empty(len(rows), np.float32)
+    for at in range(len(rows)):
+        sample[at] = values[rows[at]]
+    edge = kth(sample, count)
+    for row in rows:
+        if values[row] > edge and values[row] > floor:
+            kept[found] = row
+            found += 1
+    ties = count - int(np.sum(sample > edge))
+    if edge > floor or floor == -np.inf:
+        for row in rows:
+            if ties == 0:
+                break
+            if values[row] == edge:
+                kept[found] = row
+                found += 1
+                ties -= 1
+    return kept[:found]

@@ -1,0 +1,154 @@
+"""Out of what may be shown, the items of a slate for one user: retrieve ▶ score ▶ tire ▶ pool ▶ diversify.
+
+Where numba is installed all of it is one compiled call (ranking/pick_loop.py); else, for methods other than the
+default, for large catalogues and for who is unknown, the same steps one by one.
+"""
+
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.absorb import MS_PER_DAY
+from interests.bundle import Bundle
+from interests.profile import Profile
+from ranking.chosen import Chosen
+from ranking.diversify import Diversify, calibrated
+from ranking.fatigue import tired
+from ranking.nearby import Exact
+from ranking.pick_loop import CHOSEN, Parts, Picked, Shop, picker
+from ranking.pool import pool
+from ranking.pull import SPARSE_FROM, STRENGTH_OF_ACTION, Asked, Asks, pull
+from ranking.retrieve import Retriever, part_counts
+from ranking.score import Weights, in_order, relevance, trust
+from ranking.target import Target
+from ranking.topics import all_mixes, mixes_of
+
+CANDIDATES_MIN = 1_200  # retrieved and scored
+POOL_MIN = 400  # the best of them, out of which a slate is chosen
+CANDIDATES_A_PLACE = 3  # for large slates
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_NOTHING_NEAR = np.zeros(0, dtype=np.int64)
+
+
+class Held(NamedTuple):
+    """What a slate is held to: the target, and how strongly a method is to diversify."""
+
+    aim: Target
+    strength: float
+
+
+class Picker:
+    """Picks out of one bundle. Holds what the bundle fixes and nothing of any user."""
+
+    def __init__(self, bundle: Bundle, method: Diversify, retriever: Retriever) -> None:
+        self._bundle = bundle
+        self._method = method
+        self._retriever = retriever
+        picker()
+
+    def pick(self, profile: Profile, held: Held, weights: Weights, allowed: Mask, size: int) -> tuple[Chosen, Asks]:
+        """Up to `size` of the allowed items, and what asked for transitions and neighbours. allowed (n,)"""
+        if picker() is None or self._shop is None or profile.is_cold or not any(weights.values()):
+            return self._step_by_step(profile, held, weights, allowed, size)
+        found = self.compiled(profile, held, weights, allowed, size)
+        by_transition = Asked(profile.recent_rows.astype(np.int64), found.by_transition)
+        asks = Asks(by_transition, Asked(found.neighbour_rows, found.by_neighbour))
+        ids = item_ids(self._bundle, found.rows)
+        return Chosen(ids, found.rows, found.scores, found.sources, found.serves), asks
+
+    def compiled(
+        self, profile: Profile, held: Held, weights: Weights, allowed: Mask, size: int, upto: int = CHOSEN
+    ) -> Picked:
+        """The same by the compiled call, for who is known. upto: how far to go, to measure a part"""
+        fast = picker()
+        assert fast is not None
+        vectors, told, aim = profile.vectors, profile.told_interests, held.aim
+        return fast(
+            self._shop, profile.item_rows, profile.item_weights, profile.item_times_ms,
+            profile.recent_rows, profile.recent_times_ms, profile.recent_actions,
+            profile.blocked_rows, profile.last_event_ms, profile.anchor,
+            profile.exposure_rows, profile.exposure_weights, vectors.interests, vectors.shares, vectors.factor,
+            told.vectors, told.shares, _parts(size), allowed, _NOTHING_NEAR,
+            in_order(weights), trust(weights, len(profile.item_rows)),
+            aim.mix, aim.shown, aim.protection, held.strength, size, upto,
+        )  # fmt: skip
+
+    def _step_by_step(
+        self, profile: Profile, held: Held, weights: Weights, allowed: Mask, size: int
+    ) -> tuple[Chosen, Asks]:
+        bundle, pulled = self._bundle, pull(self._bundle, profile)
+        found = self._retriever.retrieve(profile, candidate_count(size), allowed, pulled)
+        scores = tired(profile, found.rows, relevance(bundle, profile, found.rows, pulled, weights))
+        best = pool(scores, found.rows, all_mixes(bundle), held.aim.mix, _pool_size(size))
+        found, scores = found.take(best), scores[best]
+        picks = diversified(bundle, self._method, found.rows, scores, held, size)
+        rows, sources = found.rows[picks], found.sources[picks]
+        served = self._retriever.served(profile, rows, sources)
+        return Chosen(item_ids(bundle, rows), rows, scores[picks], sources, served), pulled.asks
+
+    @cached_property
+    def _shop(self) -> Shop | None:
+        """What the compiled call needs of the bundle; None where it cannot serve it."""
+        bundle, arrays, laid = self._bundle, self._bundle.arrays, self._retriever.laid
+        manifest = bundle.manifest
+        if self._method is not calibrated or manifest.item_count >= SPARSE_FROM or not isinstance(laid.near, Exact):
+            return None
+        factors = laid.near_factor if isinstance(laid.near_factor, Exact) else None
+        shop = Shop(
+            arrays.item_vectors, laid.near.codes, laid.near.steps,
+            arrays.item_factors, factors.codes if factors else laid.near.codes[:0],
+            factors.steps if factors else laid.near.steps[:0],
+            arrays.item_topic_ids, arrays.item_topic_shares, arrays.transition_rows, arrays.transition_weights,
+            arrays.neighbour_rows, arrays.neighbour_weights, arrays.popularity, arrays.recent_popularity,
+            arrays.repeat_rates, arrays.visit_shares, arrays.debut_popularity,
+            arrays.content_ids, arrays.content_weights, arrays.content_vectors, arrays.topic_shares,
+            laid.popular, laid.popular_by_topic, laid.topic_starts, laid.topic_ends, laid.fresh,
+            laid.cold.rows, laid.cold.starts, laid.cold.ends, STRENGTH_OF_ACTION,
+            in_order(manifest.cold_weights) if manifest.cold_weights else in_order({})[:0],
+            manifest.query_half_life_days * MS_PER_DAY, float(manifest.transition_half_life),
+            float(manifest.neighbour_half_life), float(manifest.neighbour_had),
+        )  # fmt: skip
+        return Shop(*map(_read_only, shop))
+
+
+def diversified(bundle: Bundle, method: Diversify, rows: Rows, scores: Floats, held: Held, size: int) -> list[int]:
+    """Places of the chosen ones among rows (n,), -1 where the bundle does not know one, by any method."""
+    vectors = bundle.arrays.item_vectors.take(rows, axis=0)
+    if (unknown := rows < 0).any():
+        vectors[unknown] = 0.0
+    return method(scores, vectors, mixes_of(bundle, rows), held.aim, size, held.strength)
+
+
+def candidate_count(size: int) -> int:
+    """How many are retrieved for a slate of this size."""
+    return max(CANDIDATES_MIN, CANDIDATES_A_PLACE * size)
+
+
+def item_ids(bundle: Bundle, rows: Rows) -> list[str]:
+    """The ids of known rows."""
+    ids = bundle.item_ids
+    return [ids[row] for row in rows.tolist()]
+
+
+def _pool_size(size: int) -> int:
+    return max(POOL_MIN, CANDIDATES_A_PLACE * size)
+
+
+@lru_cache(maxsize=64)
+def _parts(size: int) -> Parts:
+    return Parts(*part_counts(candidate_count(size)), candidate_count(size), _pool_size(size))
+
+
+def _read_only(value: Any) -> Any:
+    """A view that nobody may write to: the type that is compiled for."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
