@@ -207,10 +207,11 @@ def pick(
             best = signals.pool(scores, rows, *topics, mix, parts.pool, TOPIC_PLACES, TOPIC_SHARE_MIN)
             rows, sources, scores = rows[best], sources[best], scores[best]
             candidates = len(rows)
+    serves = np.zeros(0, np.int64)
     if upto >= CHOSEN:
         places = _chosen(shop, rows, scores, mix, shown, protection, strength, size)
         rows, sources, scores = rows[places], sources[places], scores[places]
-    serves = _serves(shop, user, rows, sources)
+        serves = _serves(shop, user, rows, sources)
     return Picked(rows, scores, sources, serves, by_transition, neighbour_rows, by_neighbour, candidates)
 
 

@@ -149,8 +149,8 @@ def dpp_picks(weights: Doubles, vectors: Floats, residual: Floats, size: int) ->
 
 
 def sorted_rows(places: Places, vectors: Floats, topics: Topics, shares: Floats) -> Any:
-    """Of vectors (n, dim), topics and shares (n, m) those at `places`, in their order, and the vectors' squared lengths (n,), as
-    ranking/diversify/residual.py counts them; those that are not finite stay so."""
+    """Vectors (n, dim), topics and shares (n, m) at `places`, in their order, and the squared lengths of the vectors,
+    as ranking/diversify/residual.py counts them; those that are not finite stay so."""
     count = len(places)
     by_place, squared = np.empty((count, vectors.shape[1]), np.float32), np.empty(count, np.float32)
     topics_by_place = np.empty((count, topics.shape[1]), np.int32)
