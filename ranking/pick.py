@@ -1,10 +1,10 @@
 """Out of what may be shown, the items of a slate for one user: retrieve ▶ score ▶ tire ▶ pool ▶ diversify.
 
-Where numba is installed all of it is one compiled call (ranking/pick_loop.py); else, for methods other than the
-default, for large catalogues and for who is unknown, the same steps one by one.
+Where numba is installed all of it is one compiled call (ranking/pick_loop.py), but for what an inverted file finds;
+else, for methods other than the default, and for who is unknown, the same steps one by one.
 """
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +16,10 @@ from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.diversify import Diversify, calibrated
 from ranking.fatigue import tired
-from ranking.nearby import Exact
-from ranking.pick_loop import CHOSEN, Parts, Picked, Shop, picker
+from ranking.nearby import Exact, Nearby
+from ranking.pick_loop import CHOSEN, Picked, Shop, picker
 from ranking.pool import pool
-from ranking.pull import SPARSE_FROM, STRENGTH_OF_ACTION, Asked, Asks, pull
+from ranking.pull import STRENGTH_OF_ACTION, Asked, Asks, pull
 from ranking.retrieve import Retriever, part_counts
 from ranking.score import Weights, in_order, relevance, trust
 from ranking.target import Target
@@ -66,15 +66,17 @@ class Picker:
         self, profile: Profile, held: Held, weights: Weights, allowed: Mask, size: int, upto: int = CHOSEN
     ) -> Picked:
         """The same by the compiled call, for who is known. upto: how far to go, to measure a part"""
-        fast = picker()
-        assert fast is not None
+        fast, shop = picker(), self._shop
+        assert fast is not None and shop is not None
+        parts, open_rows = part_counts(candidate_count(size)), int(np.count_nonzero(allowed))
+        near = _NOTHING_NEAR if len(shop.codes) else self._retriever.near(profile, parts, allowed, open_rows)
         vectors, told, aim = profile.vectors, profile.told_interests, held.aim
         return fast(
-            self._shop, profile.item_rows, profile.item_weights, profile.item_times_ms,
+            shop, profile.item_rows, profile.item_weights, profile.item_times_ms,
             profile.recent_rows, profile.recent_times_ms, profile.recent_actions,
             profile.blocked_rows, profile.last_event_ms, profile.anchor,
             profile.exposure_rows, profile.exposure_weights, vectors.interests, vectors.shares, vectors.factor,
-            told.vectors, told.shares, _parts(size), allowed, _NOTHING_NEAR,
+            told.vectors, told.shares, parts, _pool_size(size), allowed, open_rows, near,
             in_order(weights), trust(weights, len(profile.item_rows)),
             aim.mix, aim.shown, aim.protection, held.strength, size, upto,
         )  # fmt: skip
@@ -95,15 +97,15 @@ class Picker:
     @cached_property
     def _shop(self) -> Shop | None:
         """What the compiled call needs of the bundle; None where it cannot serve it."""
-        bundle, arrays, laid = self._bundle, self._bundle.arrays, self._retriever.laid
-        manifest = bundle.manifest
-        if self._method is not calibrated or manifest.item_count >= SPARSE_FROM or not isinstance(laid.near, Exact):
+        manifest, arrays, laid = self._bundle.manifest, self._bundle.arrays, self._retriever.laid
+        if self._method is not calibrated:
             return None
-        factors = laid.near_factor if isinstance(laid.near_factor, Exact) else None
+        # What an inverted file finds, even of one of the two, is found before the call.
+        exact = isinstance(laid.near, Exact) and isinstance(laid.near_factor, Exact | None)
+        codes, steps = _codes(laid.near if exact else None, arrays.item_vectors)
+        factor_codes, factor_steps = _codes(laid.near_factor if exact else None, arrays.item_factors)
         shop = Shop(
-            arrays.item_vectors, laid.near.codes, laid.near.steps,
-            arrays.item_factors, factors.codes if factors else laid.near.codes[:0],
-            factors.steps if factors else laid.near.steps[:0],
+            arrays.item_vectors, codes, steps, arrays.item_factors, factor_codes, factor_steps,
             arrays.item_topic_ids, arrays.item_topic_shares, arrays.transition_rows, arrays.transition_weights,
             arrays.neighbour_rows, arrays.neighbour_weights, arrays.popularity, arrays.recent_popularity,
             arrays.repeat_rates, arrays.visit_shares, arrays.debut_popularity,
@@ -140,9 +142,10 @@ def _pool_size(size: int) -> int:
     return max(POOL_MIN, CANDIDATES_A_PLACE * size)
 
 
-@lru_cache(maxsize=64)
-def _parts(size: int) -> Parts:
-    return Parts(*part_counts(candidate_count(size)), candidate_count(size), _pool_size(size))
+def _codes(near: Nearby | None, vectors: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    if isinstance(near, Exact):
+        return near.codes, near.steps
+    return np.zeros((0, vectors.shape[1]), dtype=np.int8), np.zeros(0, dtype=np.float32)
 
 
 def _read_only(value: Any) -> Any:

@@ -18,7 +18,8 @@ from ranking.diversify.residual import EPSILON
 from ranking.fast import basics, finds, links, signals
 from ranking.fatigue import FATIGUE
 from ranking.pool import TOPIC_PLACES, TOPIC_SHARE_MIN
-from ranking.pull import QUERY_ITEMS_MAX
+from ranking.pull import QUERY_ITEMS_MAX, SPARSE_FROM
+from ranking.retrieve import Parts
 from ranking.topics import SMOOTHING
 
 Floats = npt.NDArray[np.float32]
@@ -106,21 +107,7 @@ class User(NamedTuple):
 USER = "i1 f1 q1 i1 q1 i1 i1 q f1 i1 f1 f2 f1 f1 f2 f1"
 
 
-class Parts(NamedTuple):
-    """How many candidates each way of finding brings at most, and how many all together."""
-
-    interest: float
-    factor: int
-    pull: int
-    repeat: int
-    fresh: int
-    popular: int
-    cold: int
-    candidates: int
-    pool: int
-
-
-PARTS = "d q q q q q q q q"
+PARTS = "d q q q q q q q"
 
 
 class Picked(NamedTuple):
@@ -143,10 +130,21 @@ def picker() -> Callable[..., Picked] | None:
     if numba() is None:
         return None
     basics.ready(), finds.finds(), links.links(), signals.signals_compiled(), kernels.greedy_kernels()
-    of_user = ("_asked", "_summing_to", "_content_of", "_near", "_cold_table", "_found")
+    of_user = (
+        "_summing_to",
+        "_asked",
+        "_laid_on",
+        "_pulls",
+        "_pulled",
+        "_pull_of",
+        "_content_of",
+        "_near",
+        "_cold_table",
+        "_found",
+    )
     of_rows = ("_relevance", "_tired", "_falling", "_chosen", "_serves")
     compile_into(globals(), dict.fromkeys((*of_user, *of_rows), EXACT))
-    made: Callable[..., Picked] = compiled(pick, (Shop, SHOP), USER, (Parts, PARTS), "b1 q1 f1 d f1 f1 d d q q")
+    made: Callable[..., Picked] = compiled(pick, (Shop, SHOP), USER, (Parts, PARTS), "q b1 q q1 f1 d f1 f1 d d q q")
     return made
 
 
@@ -169,7 +167,9 @@ def pick(
     told: Floats,
     told_shares: Floats,
     parts: Parts,
+    pool: int,
     allowed: Mask,
+    open_rows: int,
     near: Rows,
     weights: Floats,
     trust: float,
@@ -182,7 +182,8 @@ def pick(
 ) -> Picked:
     """Up to `size` items for one user.
 
-    item_rows to told_shares: the profile's; near: what is near, where the shop has no codes of its vectors; weights:
+    item_rows to told_shares: the profile's; pool: how many of the candidates to choose from; open_rows: how many are
+    allowed; near: what is near, where the shop has no codes of its vectors; weights:
     in the order of SIGNALS, trust: ranking/score.py; mix, shown, protection: of the target; strength: ranking/dial.py
     """
     user = User(
@@ -190,21 +191,18 @@ def pick(
         last_event_ms, anchor, exposure_rows, exposure_weights, interests, shares, factor, told, told_shares,
     )  # fmt: skip
     by_transition, neighbour_rows, by_neighbour = _asked(shop, user)
-    transition, neighbour, reached = links.spread_both(
-        recent_rows.astype(np.int64), by_transition, shop.transition_rows, shop.transition_weights,
-        neighbour_rows, by_neighbour, shop.neighbour_rows, shop.neighbour_weights, len(allowed),
-    )  # fmt: skip
+    pulls = _pulls(shop, recent_rows.astype(np.int64), by_transition, neighbour_rows, by_neighbour, len(allowed))
     sparse, dense = _content_of(shop, user, weights)
-    pulled = finds.pulled(reached, transition, neighbour, allowed, parts.pull)
-    rows, sources = _found(shop, user, parts, allowed, near, pulled, sparse, dense)
+    pulled = _pulled(pulls, allowed, parts.pull)
+    rows, sources = _found(shop, user, parts, allowed, open_rows, near, pulled, sparse, dense)
     scores = np.zeros(len(rows), np.float32)
     candidates = len(rows)
     if upto > FOUND:
-        scores = _relevance(shop, user, rows, weights, trust, transition, neighbour, sparse, dense)
+        scores = _relevance(shop, user, rows, weights, trust, pulls, sparse, dense)
         _tired(user, rows, scores)
-        if candidates > parts.pool:
+        if candidates > pool:
             topics = (shop.topic_ids, shop.topic_shares)
-            best = signals.pool(scores, rows, *topics, mix, parts.pool, TOPIC_PLACES, TOPIC_SHARE_MIN)
+            best = signals.pool(scores, rows, *topics, mix, pool, TOPIC_PLACES, TOPIC_SHARE_MIN)
             rows, sources, scores = rows[best], sources[best], scores[best]
             candidates = len(rows)
     serves = np.zeros(0, np.int64)
@@ -231,6 +229,53 @@ def _asked(shop: Shop, user: User) -> Any:
     return by_transition, np.concatenate((rows, had)), np.concatenate((weights, had_weights))
 
 
+def _pulls(shop: Shop, first: Rows, first_asks: Floats, second: Rows, second_asks: Floats, count: int) -> Any:
+    """Both pulls (ranking/pull.py): of each of `count` items, or in a large catalogue of the rows reached alone; those
+    rows, ascending; and whether it is of each item."""
+    if count < SPARSE_FROM:
+        transition, neighbour, reached = links.spread_both(
+            first, first_asks, shop.transition_rows, shop.transition_weights,
+            second, second_asks, shop.neighbour_rows, shop.neighbour_weights, count,
+        )  # fmt: skip
+        return transition, neighbour, reached, True
+    to_first, by_first = links.spread_sparse(first, first_asks, shop.transition_rows, shop.transition_weights)
+    to_second, by_second = links.spread_sparse(second, second_asks, shop.neighbour_rows, shop.neighbour_weights)
+    reached = links.union(np.sort(to_first), np.sort(to_second))
+    return _laid_on(reached, to_first, by_first), _laid_on(reached, to_second, by_second), reached, False
+
+
+def _laid_on(reached: Rows, rows: Rows, values: Floats) -> Floats:
+    laid = np.zeros(len(reached), np.float32)
+    for at in range(len(rows)):
+        laid[np.searchsorted(reached, rows[at])] = values[at]
+    return laid
+
+
+def _pulled(pulls: Any, allowed: Mask, count: int) -> Rows:
+    """The `count` allowed rows that are pulled most, of those pulled at all."""
+    transition, neighbour, reached, by_row = pulls
+    if by_row:
+        return finds.pulled(reached, transition, neighbour, allowed, count)
+    places, found = np.empty(len(reached), np.int64), 0
+    for place in range(len(reached)):
+        places[found] = place
+        found += allowed[reached[place]]
+    best: Rows = reached[basics.above(transition + neighbour, places[:found], count, np.float32(0.0))]
+    return best
+
+
+def _pull_of(values: Floats, reached: Rows, by_row: bool, rows: Rows) -> Floats:
+    """One kind of pull on these rows."""
+    if by_row:
+        return values[rows]
+    found = np.zeros(len(rows), np.float32)
+    for at in range(len(rows)):
+        place = np.searchsorted(reached, rows[at])
+        if place < len(reached) and reached[place] == rows[at]:
+            found[at] = values[place]
+    return found
+
+
 def _summing_to(weights: Floats, share: float) -> None:
     total = weights.sum()
     if total > 0:
@@ -246,10 +291,10 @@ def _content_of(shop: Shop, user: User, weights: Floats) -> Any:
 
 
 def _found(
-    shop: Shop, user: User, parts: Parts, allowed: Mask, near: Rows, pulled: Rows, sparse: Floats, dense: Floats
-) -> Any:
+    shop: Shop, user: User, parts: Parts, allowed: Mask, open_rows: int, near: Rows, pulled: Rows, sparse: Floats,
+    dense: Floats,
+) -> Any:  # fmt: skip
     """Rows of the candidates, ascending, and numbers of Source (ranking/retrieve.py)."""
-    open_rows = int(np.sum(allowed))
     table, fitting = _cold_table(shop, user, allowed, sparse, dense)
     if len(shop.codes):
         near = _near(shop, user, parts, allowed, open_rows)
@@ -289,9 +334,8 @@ def _cold_table(shop: Shop, user: User, allowed: Mask, sparse: Floats, dense: Fl
 
 
 def _relevance(
-    shop: Shop, user: User, rows: Rows, weights: Floats, trust: float, transition: Floats, neighbour: Floats,
-    sparse: Floats, dense: Floats,
-) -> Floats:  # fmt: skip
+    shop: Shop, user: User, rows: Rows, weights: Floats, trust: float, pulls: Any, sparse: Floats, dense: Floats
+) -> Floats:
     """The weighted sum of the signals (ranking/score.py)."""
     heard = user.interests.copy()
     largest = np.float32(0.0)
@@ -305,9 +349,11 @@ def _relevance(
         fresh = np.empty(len(user.item_rows), np.float32)
         for at in range(len(fresh)):
             fresh[at] = 2.0 ** (-max(user.last_event_ms - user.item_times_ms[at], 0) / shop.half_life_ms)
+    transition, neighbour, reached, by_row = pulls
+    pulled = (_pull_of(transition, reached, by_row, rows), _pull_of(neighbour, reached, by_row, rows))
     return signals.relevance(
         rows, trust, weights, shop.cold, shop.vectors, heard, shop.factors, user.factor,
-        user.item_rows, user.item_weights, fresh, transition[rows], neighbour[rows],
+        user.item_rows, user.item_weights, fresh, *pulled,
         shop.popularity, shop.recent_popularity, shop.repeat_rates, shop.visit_shares, shop.debut_popularity,
         sparse, dense, shop.content_ids, shop.content_weights, shop.content_vectors,
     )  # fmt: skip

@@ -13,7 +13,7 @@ inverted file in a large catalogue (ranking/nearby.py); nothing else here walks 
 """
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ def retrieve(bundle: Bundle, profile: Profile, count: int) -> Candidates:
 
 
 class Parts(NamedTuple):
-    """How many candidates each way of finding brings at most; interest: a share of it each."""
+    """How many candidates each way of finding brings at most, and how many all together."""
 
     interest: float
     factor: int
@@ -70,11 +70,13 @@ class Parts(NamedTuple):
     fresh: int
     popular: int
     cold: int
+    candidates: int
 
 
+@lru_cache(maxsize=64)
 def part_counts(count: int) -> Parts:
     """The parts of `count` candidates."""
-    shares = (FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART, COLD_PART)
+    shares = (FACTOR_PART, PULL_PART, REPEAT_PART, FRESH_PART, POPULAR_PART, COLD_PART, 1.0)
     return Parts(count * INTEREST_PART, *(int(count * share) for share in shares))
 
 
@@ -132,7 +134,7 @@ class Retriever:
         open_rows = int(np.count_nonzero(allowed))
         parts = part_counts(count)
         table = self.laid.cold.table(profile, allowed)
-        near = self._near_interests(profile, parts, allowed, open_rows)
+        near = self.near(profile, parts, allowed, open_rows)
         pulled_rows = self._pulled(profile, parts.pull, allowed, pulled)
         if (fast := finds()) is not None:
             rows, sources = fast.gathered(
@@ -144,6 +146,18 @@ class Retriever:
         else:
             rows, sources = self._gathered(profile, count, allowed, open_rows, table, near, pulled_rows)
         return Candidates(rows, sources)
+
+    def near(self, profile: Profile, parts: Parts, allowed: Mask, open_rows: int) -> Rows:
+        """What is near the interests and the factor, one after the other, of `open_rows` allowed rows (n,)."""
+        near: list[Rows] = []
+        interests, shares = profile.vectors.interests, profile.vectors.shares
+        if len(interests):
+            rooms = [int(parts.interest * max(float(share), 0.5 / len(interests))) for share in shares]
+            near = self.laid.near.search(interests, rooms, allowed, open_rows)
+        if self.laid.near_factor is not None and not profile.is_cold:
+            factor = profile.vectors.factor[None]
+            near = near + self.laid.near_factor.search(factor, [parts.factor], allowed, open_rows)
+        return np.concatenate(near) if near else np.zeros(0, dtype=np.int64)
 
     def _gathered(
         self, profile: Profile, count: int, allowed: Mask, open_rows: int, table: Table, near: Rows, pulled: Rows
@@ -181,17 +195,6 @@ class Retriever:
         own = _OWN[sources]
         serves[own] = nearest_interests(profile, self._bundle.arrays.item_vectors[rows[own]])
         return serves
-
-    def _near_interests(self, profile: Profile, parts: Parts, allowed: Mask, open_rows: int) -> Rows:
-        near: list[Rows] = []
-        interests, shares = profile.vectors.interests, profile.vectors.shares
-        if len(interests):
-            rooms = [int(parts.interest * max(float(share), 0.5 / len(interests))) for share in shares]
-            near = self.laid.near.search(interests, rooms, allowed, open_rows)
-        if self.laid.near_factor is not None and not profile.is_cold:
-            factor = profile.vectors.factor[None]
-            near = near + self.laid.near_factor.search(factor, [parts.factor], allowed, open_rows)
-        return np.concatenate(near) if near else np.zeros(0, dtype=np.int64)
 
     def _pulled(self, profile: Profile, count: int, allowed: Mask, pulled: Pull | None) -> Rows:
         if profile.is_cold:

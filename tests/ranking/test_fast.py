@@ -10,6 +10,8 @@ from interests.bundle import Bundle
 from interests.compiled import numba
 from interests.profile import Profile
 from ranking.fast import finds as marks
+from ranking.pick import Picker
+from ranking.pull import SPARSE_FROM
 from ranking.query import Query
 from ranking.recommend import Ranker
 from ranking.score import SIGNALS
@@ -30,8 +32,11 @@ pytestmark = pytest.mark.skipif(numba() is None, reason="numba is not installed"
 
 @pytest.fixture(scope="module")
 def shop() -> Bundle:
+    return with_signals(catalogue())
+
+
+def with_signals(made: Bundle) -> Bundle:
     """All signals count, and some items were never turned to."""
-    made = catalogue()
     popularity = made.arrays.popularity.copy()
     popularity[::9] = 0.0
     weights = {name: 0.2 + 0.1 * place for place, name in enumerate(SIGNALS)}
@@ -73,6 +78,16 @@ def test_a_slate_is_the_same_without_numba(shop, monkeypatch, query):
         assert fast.relaxed == plain.relaxed and fast.diversity == pytest.approx(plain.diversity, abs=TOLERANCE)
         assert [item.score for item in fast.items] == pytest.approx([i.score for i in plain.items], abs=TOLERANCE)
         assert [share for _, share in fast.mix] == pytest.approx([share for _, share in plain.mix], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("may_approximate", (False, True))
+def test_a_slate_of_a_large_catalogue_is_what_the_steps_give_one_by_one(monkeypatch, may_approximate):
+    large = with_signals(catalogue(items=SPARSE_FROM))
+    ranker = Ranker(large, may_approximate=may_approximate)
+    some = [someone(large, seed, recent=10 * seed, interests=1 + seed, had=20 * seed) for seed in range(1, 4)]
+    compiled = [ranker.recommend(person, Query()) for person in some]
+    monkeypatch.setattr(Picker, "_shop", None)
+    assert [ranker.recommend(person, Query()).items for person in some] == [slate.items for slate in compiled]
 
 
 def test_candidates_are_the_same_without_numba_whatever_is_allowed(shop, monkeypatch):
