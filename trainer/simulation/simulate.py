@@ -21,7 +21,7 @@ from trainer.simulation.loop import ROWS, Row
 from trainer.simulation.people import fit_tastes
 from trainer.simulation.report import UNBIASED, burst_figures, figures_of, lines, write
 from trainer.simulation.workers import Job, Players, Stage, players
-from trainer.simulation.world import first_halves
+from trainer.simulation.world import first_halves, who_did_enough
 from trainer.timing import Stopwatch
 
 REPORT_SEED = 5
@@ -70,8 +70,9 @@ def simulate(
     watch: Stopwatch,
 ) -> list[Figure]:
     """Run everything and write simulation.csv, .json and .html into `out`. known: a bundle learned from first halves,
-    where there is one already."""
+    where there is one already. Raises HistoryRejected where nobody did enough."""
     first = first_halves(inputs.events)
+    who_did_enough(first)  # refuses before minutes are spent on learning
     path = bundles.resolve(known) if known else _learn(replace(inputs, events=first), settings, out, reporter, watch)
     if list(bundles.load(path).item_ids) != list(inputs.catalogue.item_ids):
         raise SettingsRejected(f"--bundle: {known} is of another catalogue; give one that an earlier simulation made")

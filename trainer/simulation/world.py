@@ -17,6 +17,7 @@ from trainer.states import absorb_users
 EVENTS_MIN = 10  # in the first half: fewer are no interests that could be kept
 
 Doubles = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 def first_halves(events: Events) -> Events:
@@ -27,20 +28,31 @@ def first_halves(events: Events) -> Events:
     return events.where(events.groups <= last[events.users])
 
 
+def who_did_enough(events: Events) -> Rows:
+    """Who can be simulated, by row ascending. events: first halves.
+
+    Raises HistoryRejected where nobody can.
+    """
+    known = positive(events)
+    enough: Rows = np.flatnonzero(np.bincount(known.users, minlength=known.user_count) >= EVENTS_MIN)
+    if not len(enough):
+        raise HistoryRejected(
+            f"nobody has {EVENTS_MIN} interactions in the first half of their history: give more of it"
+        )
+    return enough
+
+
 def build(
     bundle: Bundle, events: Events, tastes: Tastes, users: int, seed: int, tick: Callable[[], None] = lambda: None
 ) -> World:
     """A world of up to so many people, drawn by `seed`. events: what the bundle was learned from.
 
-    Raises HistoryRejected where nobody did enough.
+    Raises HistoryRejected where nobody did enough, or all that they did is of no topic.
     """
-    known = positive(events)
-    enough = np.flatnonzero(np.bincount(known.users, minlength=known.user_count) >= EVENTS_MIN)
+    known, enough = positive(events), who_did_enough(events)
     enough = enough[first_mixes(bundle, known, enough).sum(axis=1) > 0]
     if not len(enough):
-        raise HistoryRejected(
-            f"nobody has {EVENTS_MIN} interactions in the first half of their history: give more of it"
-        )
+        raise HistoryRejected("nobody who did enough had items with a topic: give a catalogue with categories")
     drawn = np.sort(np.random.default_rng([seed, 0]).permutation(enough)[:users])
     states = absorb_users(events, bundle.item_ids, drawn.tolist(), tick=tick)
     act = Action(int(np.bincount(known.actions).argmax()))
@@ -48,7 +60,7 @@ def build(
     return World(bundle, events, drawn, tastes.of(drawn), states, act, value)
 
 
-def first_mixes(bundle: Bundle, events: Events, users: npt.NDArray[np.int64]) -> Doubles:
+def first_mixes(bundle: Bundle, events: Events, users: Rows) -> Doubles:
     """The mixes (u, T) that people came with: topics of all they had, each event alike."""
     table, place = topic_table(bundle), np.full(events.user_count, -1)
     place[users] = np.arange(len(users))

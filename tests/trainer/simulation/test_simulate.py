@@ -15,6 +15,7 @@ from ranking.diversify import METHODS
 from tests.support import tiny_bundle
 from tests.support.tiny_bundle import ITEMS_A_TOPIC, TOPICS
 from tests.trainer.build import events
+from trainer.app import main
 from trainer.data import Events
 from trainer.simulation.burst import BURST_EVENTS, after_events, burst, foreign_topics, one_like, topic_items
 from trainer.simulation.figures import Measures, divergence, measure_trace
@@ -81,6 +82,19 @@ def test_only_people_with_enough_of_a_past_are_drawn(bundle: Bundle, tastes: Tas
     short = events([(0, item, float(item)) for item in range(EVENTS_MIN - 1)], items=TOPICS * ITEMS_A_TOPIC)
     with pytest.raises(HistoryRejected, match="give more of it"):
         build(bundle, short, tastes, 5, seed=0)
+
+
+def test_a_history_too_short_to_simulate_is_refused_before_anything_is_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"u{user},i{item},{1_700_000_000 + item}" for user in range(30) for item in range(2 * EVENTS_MIN - 2)]
+    (tmp_path / "log.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as refused:
+        main(["simulate", "--interactions", str(tmp_path / "log.csv"), "--out", str(out)])
+    assert refused.value.code == 2
+    assert "give more of it" in capsys.readouterr().err
+    assert not (out / "bundles").exists()
 
 
 def test_the_same_seed_gives_the_same_loop_and_another_one_another(world: World) -> None:
