@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,15 @@ def test_only_people_with_enough_of_a_past_are_drawn(bundle: Bundle, tastes: Tas
     short = events([(0, item, float(item)) for item in range(EVENTS_MIN - 1)], items=TOPICS * ITEMS_A_TOPIC)
     with pytest.raises(HistoryRejected, match="give more of it"):
         build(bundle, short, tastes, 5, seed=0)
+
+
+def test_people_whose_items_have_no_topic_are_refused_and_not_called_too_few(
+    bundle: Bundle, history: Events, tastes: Tastes
+) -> None:
+    shares = np.zeros_like(bundle.arrays.item_topic_shares)
+    without = replace(bundle, arrays=replace(bundle.arrays, item_topic_shares=shares))
+    with pytest.raises(HistoryRejected, match="categories"):
+        build(without, first_halves(history), tastes, 5, seed=0)
 
 
 def test_a_history_too_short_to_simulate_is_refused_before_anything_is_learned(
