@@ -27,6 +27,7 @@ EXPLORED_SHARE = 0.005  # of all places: a slate of ten in twenty
 CHANCE_MAX = 0.5
 NEW_SHARE = 0.005  # of the user's mix
 SIZE_MIN = 5  # one place of fewer would be too much
+LOOKED_AT = 512  # of a topic's items, the most popular
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -39,29 +40,39 @@ class Explored(NamedTuple):
     propensity: float
 
 
-def explore(
-    bundle: Bundle, profile: Profile, mix: Floats, chosen: Chosen, allowed: Mask, request: object
-) -> Explored | None:
-    """What to put into the last place of these, or None, which is most often.
+class Explorer:
+    """Draws out of one bundle, as its topics and popularity are when this is made."""
 
-    mix (T,): what the slate is held to; allowed (n,): what may be shown; request: what was asked, by its repr
-    """
-    if profile.is_cold or len(chosen) < SIZE_MIN or not mix.any():
-        return None
-    chance = min(EXPLORED_SHARE * len(chosen), CHANCE_MAX)
-    first, second = _drawn(profile, request)
-    if first >= chance:
-        return None
-    topics = np.flatnonzero((mix < NEW_SHARE) & (bundle.arrays.topic_shares > 0))
-    if not len(topics):
-        return None
-    topic = topics[int(second * len(topics))]
-    of_topic = ((bundle.arrays.item_topic_ids == topic) & (bundle.arrays.item_topic_shares > 0)).any(axis=1) & allowed
-    of_topic[chosen.rows] = False
-    rows = np.flatnonzero(of_topic)
-    if not len(rows):
-        return None
-    return Explored(int(rows[bundle.arrays.recent_popularity[rows].argmax()]), chance / len(topics))
+    def __init__(self, bundle: Bundle) -> None:
+        arrays = bundle.arrays
+        rows, column = np.nonzero((arrays.item_topic_ids >= 0) & (arrays.item_topic_shares > 0))
+        topics = arrays.item_topic_ids[rows, column]
+        order = np.lexsort((rows, -arrays.recent_popularity[rows], topics))
+        sizes = np.bincount(topics, minlength=bundle.manifest.topic_count)
+        ends = np.cumsum(sizes)
+        self._bundle = bundle
+        self._of_topic = [
+            rows[order[start:end][:LOOKED_AT]].tolist() for start, end in zip(ends - sizes, ends, strict=True)
+        ]
+
+    def explore(self, profile: Profile, mix: Floats, chosen: Chosen, allowed: Mask, request: object) -> Explored | None:
+        """What to put into the last place of these, or None, which is most often.
+
+        mix (T,): what the slate is held to; allowed (n,): what may be shown; request: what was asked, by its repr
+        """
+        if profile.is_cold or len(chosen) < SIZE_MIN or not mix.any():
+            return None
+        chance = min(EXPLORED_SHARE * len(chosen), CHANCE_MAX)
+        first, second = _drawn(profile, request)
+        if first >= chance:
+            return None
+        topics = np.flatnonzero((mix < NEW_SHARE) & (self._bundle.arrays.topic_shares > 0))
+        if not len(topics):
+            return None
+        there = set(chosen.rows.tolist())
+        of_topic = self._of_topic[topics[int(second * len(topics))]]
+        row = next((row for row in of_topic if allowed[row] and row not in there), None)
+        return None if row is None else Explored(row, chance / len(topics))
 
 
 def with_explored(bundle: Bundle, chosen: Chosen, explored: Explored) -> Chosen:

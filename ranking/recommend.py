@@ -18,7 +18,7 @@ from ranking.chosen import Chosen
 from ranking.compose import compose, slate_items
 from ranking.dial import diversity, strength
 from ranking.diversify import Diversify, calibrated, mmr, warm
-from ranking.explore import Explored, explore, with_explored
+from ranking.explore import Explored, Explorer, with_explored
 from ranking.filter import allow, known_rows, permitted
 from ranking.identity import slate_id
 from ranking.nearest import nearest_interests
@@ -61,6 +61,7 @@ class Ranker:
         self._bundle = bundle
         self._method = method
         self._retriever = Retriever(bundle, may_approximate=may_approximate)
+        self._explorer = Explorer(bundle)
         self.picker = Picker(bundle, method, self._retriever)
 
     def recommend(
@@ -102,7 +103,7 @@ class Ranker:
         explored = None
         if dial > 0.0 and not relaxed:
             request = (query.size, query.diversity, query.repeats, len(skip))
-            explored = explore(bundle, profile, aim.mix, chosen, allowed.rows, request)
+            explored = self._explorer.explore(profile, aim.mix, chosen, allowed.rows, request)
         if explored:
             chosen = with_explored(bundle, chosen, explored)
         return Choice(chosen, dial, aim, tuple(relaxed), asks, explored)
