@@ -8,7 +8,8 @@ The default is the largest strength at which NDCG_KEPT stays by
 
 since the points of a few hundred users are each off by more than what is to be kept, and the best of noisy points
 flatters. Low powers are for catalogues where each bit of breadth costs its part, high ones for those where much is free
-and then nothing is; where little is kept is no place to be, and weighs little.
+and then nothing is; where little is kept is no place to be, and weighs little. Fewer than USERS_MIN users can make any
+strength look free, so with these the default is at most CAREFUL, about what catalogues with enough users came to.
 
 ranking/dial.py turns the curve into dials that mean the same in each catalogue.
 """
@@ -40,6 +41,7 @@ POWERS = (1.0, 2.0, 3.0, 5.0, 8.0)
 WEIGHT_MIN = 0.05
 SIZE = 10
 DIAL_USERS = 1_000  # at most: a hundredth of NDCG is not seen in fewer
+USERS_MIN, CAREFUL = 200, 0.1  # sixty users of a made-up log chose 0.53, and gave up a fifth of a first slate
 
 Doubles = npt.NDArray[np.float64]
 
@@ -75,8 +77,10 @@ def choose_dial(
         share = gain / plain if plain > 0 else 1.0
         curve.append(DialPoint(strength=strength, ndcg_kept=share, ild=ild, kl=kl))
         tick()
-    default = dial_of(with_manifest(bundle, {"dial_curve": curve}), kept_until(curve))
-    return Dial(default, curve)
+    chosen = kept_until(curve)
+    if len(cases) < USERS_MIN:
+        chosen = min(chosen, CAREFUL)
+    return Dial(dial_of(with_manifest(bundle, {"dial_curve": curve}), chosen), curve)
 
 
 def kept_until(curve: Sequence[DialPoint]) -> float:

@@ -15,7 +15,7 @@ from ranking.recommend import Ranker
 from tests.support.catalogue import catalogue, someone
 from trainer.parts import with_manifest
 from trainer.states import Case
-from trainer.weights.dials import NDCG_KEPT, SIZE, STRENGTHS, Dial, choose_dial, kept_until
+from trainer.weights.dials import CAREFUL, NDCG_KEPT, SIZE, STRENGTHS, USERS_MIN, Dial, choose_dial, kept_until
 
 USERS = 25
 
@@ -80,7 +80,16 @@ def test_where_breadth_costs_nothing_the_default_is_all_of_it(shop: Bundle, peop
     def everything(rows: list[int]) -> list[int]:
         return list(range(shop.manifest.item_count))
 
-    assert choose_dial(shop, asking(shop, people, everything), people).default == 1.0
+    many = people * (USERS_MIN // USERS)
+    assert choose_dial(shop, asking(shop, many, everything), many).default == 1.0
+
+
+def test_few_users_can_make_any_strength_look_free_so_with_them_the_default_is_careful(
+    shop: Bundle, people: list[Profile]
+) -> None:
+    few = choose_dial(shop, asking(shop, people, lambda _: list(range(shop.manifest.item_count))), people)
+    assert few.curve[-1].ndcg_kept == 1.0
+    assert strength(with_manifest(shop, few.manifest), few.default) == pytest.approx(CAREFUL)
 
 
 def test_half_a_dial_is_half_the_way_as_measured(shop: Bundle, people: list[Profile], dial: Dial) -> None:
