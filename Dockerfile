@@ -18,6 +18,8 @@ USER plural
 VOLUME /data
 
 FROM runtime AS server
+# Compiled here, for the processors of this host; a container on others compiles at its first start.
+RUN python -m server.compile
 EXPOSE 50051 9090
 ENTRYPOINT ["plural-serve"]
 

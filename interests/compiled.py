@@ -10,6 +10,7 @@ is beside the module, or in the user's cache directory where that cannot be writ
 """
 
 import hashlib
+import logging
 import os
 import sys
 import tempfile
@@ -28,6 +29,8 @@ FINITE = ANY_ORDER | {"nnan", "ninf"}
 
 EXACT = frozenset[str]()
 """Sums in the order that is written."""
+
+log = logging.getLogger(__name__)
 
 _TYPES = {"f": "float32", "d": "float64", "i": "int32", "q": "int64", "b": "boolean", "y": "int8", "u": "uint8"}
 _CONSTANTS = (bool, int, float, str)
@@ -67,11 +70,18 @@ def compiled(function: Callable[..., Any], *signature: "str | Tuple", fastmath: 
     types = tuple(kind for part in signature for kind in _types(part))
     module = sys.modules[function.__module__]
     directory = _directory(module)
+    if not directory or not any(Path(directory).glob(f"*/*.{function.__name__}-*.nbi")):
+        _say_once()
     with _kept_in(directory):
         options = {"cache": bool(directory), "fastmath": set(fastmath) or False, "nogil": True}
         made = package.njit(types, **options)(function)
     setattr(module, function.__name__, made)
     return made
+
+
+@lru_cache(maxsize=1)
+def _say_once() -> None:
+    log.info("compiling loops to machine code, once for this host and version: about a minute of one core")
 
 
 def _types(part: "str | Tuple") -> list[Any]:
