@@ -22,10 +22,11 @@ from ranking.dial import diversity, strength
 from ranking.filter import Mask, allow
 from ranking.identity import slate_id
 from ranking.pick import Held
-from ranking.pick_loop import CHOSEN, FOUND, SCORED, Picked
 from ranking.query import Query
 from ranking.score import Weights, weights_for
 from ranking.target import target
+from ranking.whole.arrays import Picked
+from ranking.whole.call import CHOSEN, FOUND, SCORED
 from server.bundles import build
 from server.states import Serving, fresh_view
 

@@ -1,6 +1,6 @@
 """Out of what may be shown, the items of a slate for one user: retrieve ▶ score ▶ tire ▶ pool ▶ diversify.
 
-Where numba is installed all of it is one compiled call (ranking/pick_loop.py), but for what an inverted file finds;
+Where numba is installed all of it is one compiled call (ranking/whole), but for what an inverted file finds;
 else, for methods other than the default, and for who is unknown, the same steps one by one.
 """
 
@@ -17,13 +17,14 @@ from ranking.chosen import Chosen
 from ranking.diversify import Diversify, calibrated
 from ranking.fatigue import tired
 from ranking.nearby import Exact, Nearby
-from ranking.pick_loop import CHOSEN, Picked, Shop, picker
 from ranking.pool import pool
 from ranking.pull import STRENGTH_OF_ACTION, Asked, Asks, pull
 from ranking.retrieve import Retriever, part_counts
 from ranking.score import Weights, in_order, relevance, trust
 from ranking.target import Target
 from ranking.topics import all_mixes, mixes_of
+from ranking.whole.arrays import Picked, Shop
+from ranking.whole.call import CHOSEN, picker
 
 CANDIDATES_MIN = 1_200  # retrieved and scored
 POOL_MIN = 400  # the best of them, out of which a slate is chosen

@@ -16,7 +16,7 @@ def test_compiling_ahead_leaves_nothing_for_a_server_to_compile(tmp_path: Path) 
     said = subprocess.run(run, check=True, capture_output=True, text=True).stdout
     assert said.startswith("compiled, or found compiled, in ")
     ranks = "import logging; logging.basicConfig(level=20); from ranking.diversify import warm; warm();"
-    ranks += "from ranking.pick_loop import picker; assert picker() is not None"
+    ranks += "from ranking.whole.call import picker; assert picker() is not None"
     started = subprocess.run([sys.executable, "-c", ranks], check=True, capture_output=True, text=True)
     assert "compiling" not in started.stderr
     elsewhere = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}

@@ -1,0 +1,137 @@
+"""Candidates for one user: what asks, what is pulled, what is near, all gathered (ranking/{pull,retrieve}.py)."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.compiled import EXACT, compile_into, numba
+from ranking.cold_shelf import LOOKED_AT, TOPIC_MAX
+from ranking.fast import basics, finds, links, signals
+from ranking.pull import QUERY_ITEMS_MAX, SPARSE_FROM
+from ranking.retrieve import Parts
+from ranking.whole.arrays import CONTENT, Shop, User
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@lru_cache(maxsize=1)
+def ready() -> bool:
+    """Compile what is here where numba is installed; False where it is not."""
+    if numba() is None:
+        return False
+    basics.ready(), finds.finds(), links.links(), signals.signals_compiled()
+    steps = ("_summing_to", "asked", "_laid_on", "pulls", "pulled", "content_of", "_near", "_cold_table", "found")
+    compile_into(globals(), dict.fromkeys(steps, EXACT))
+    return True
+
+
+def asked(shop: Shop, user: User) -> Any:
+    """Weights of recent rows that ask for transitions; rows and weights that ask for neighbours (ranking/pull.py)."""
+    recent = (user.recent_rows, user.recent_times_ms, user.recent_actions, user.blocked_rows, user.last_event_ms)
+    fade = (shop.strengths, shop.half_life_ms)
+    by_transition = links.recent_weights(*recent, *fade, shop.transition_half_life)
+    weights = links.recent_weights(*recent, *fade, shop.neighbour_half_life)
+    rows = user.recent_rows.astype(np.int64)
+    if shop.neighbour_had == 0.0:
+        return by_transition, rows, weights
+    had = user.item_rows[:QUERY_ITEMS_MAX].astype(np.int64)
+    had_weights = np.sqrt(user.item_weights[:QUERY_ITEMS_MAX])
+    _summing_to(weights, 1.0 - shop.neighbour_had)
+    _summing_to(had_weights, shop.neighbour_had)
+    return by_transition, np.concatenate((rows, had)), np.concatenate((weights, had_weights))
+
+
+def pulls(shop: Shop, first: Rows, first_asks: Floats, second: Rows, second_asks: Floats, count: int) -> Any:
+    """Both pulls (ranking/pull.py): of each of `count` items, or in a large catalogue of the rows reached alone; those
+    rows, ascending; and whether it is of each item."""
+    if count < SPARSE_FROM:
+        transition, neighbour, reached = links.spread_both(
+            first, first_asks, shop.transition_rows, shop.transition_weights,
+            second, second_asks, shop.neighbour_rows, shop.neighbour_weights, count,
+        )  # fmt: skip
+        return transition, neighbour, reached, True
+    to_first, by_first = links.spread_sparse(first, first_asks, shop.transition_rows, shop.transition_weights)
+    to_second, by_second = links.spread_sparse(second, second_asks, shop.neighbour_rows, shop.neighbour_weights)
+    reached = links.union(np.sort(to_first), np.sort(to_second))
+    return _laid_on(reached, to_first, by_first), _laid_on(reached, to_second, by_second), reached, False
+
+
+def pulled(pulls: Any, allowed: Mask, count: int) -> Rows:
+    """The `count` allowed rows that are pulled most, of those pulled at all."""
+    transition, neighbour, reached, by_row = pulls
+    if by_row:
+        return finds.pulled(reached, transition, neighbour, allowed, count)
+    places, found = np.empty(len(reached), np.int64), 0
+    for place in range(len(reached)):
+        places[found] = place
+        found += allowed[reached[place]]
+    best: Rows = reached[basics.above(transition + neighbour, places[:found], count, np.float32(0.0))]
+    return best
+
+
+def content_of(shop: Shop, user: User, weights: Floats) -> Any:
+    """What the catalogue says of the items had, where somebody asks for it."""
+    if len(shop.cold_rows) or weights[CONTENT] != 0.0 or (len(shop.cold) and shop.cold[CONTENT] != 0.0):
+        texts = (shop.content_ids, shop.content_weights, shop.content_vectors)
+        return signals.content_profile(user.item_rows, user.item_weights, *texts)
+    return np.zeros(0, np.float32), np.zeros(0, np.float32)
+
+
+def found(
+    shop: Shop, user: User, parts: Parts, allowed: Mask, open_rows: int, near: Rows, pulled: Rows, sparse: Floats,
+    dense: Floats,
+) -> Any:  # fmt: skip
+    """Rows of the candidates, ascending, and numbers of Source (ranking/retrieve.py)."""
+    table, fitting = _cold_table(shop, user, allowed, sparse, dense)
+    if len(shop.codes):
+        near = _near(shop, user, parts, allowed, open_rows)
+    return finds.gathered(
+        allowed, open_rows, parts.candidates, user.anchor, shop.topics_lately, parts.popular,
+        shop.by_topic, shop.starts, shop.ends, shop.popular, shop.popularity, shop.fresh, parts.fresh,
+        table, fitting, parts.cold, near, pulled, user.item_rows, parts.repeat,
+    )  # fmt: skip
+
+
+def _near(shop: Shop, user: User, parts: Parts, allowed: Mask, open_rows: int) -> Rows:
+    """What is near the interests and the factor, one after the other."""
+    near, end = np.empty(2 * parts.candidates, np.int64), 0
+    for interest in range(len(user.interests)):
+        room = int(parts.interest * max(np.float64(user.shares[interest]), 0.5 / len(user.interests)))
+        made = (shop.vectors, shop.codes, shop.steps, allowed)
+        found = finds.nearest(user.interests[interest], *made, room, open_rows)
+        near[end : end + len(found)] = found
+        end += len(found)
+    if len(shop.factor_codes):
+        made = (shop.factors, shop.factor_codes, shop.factor_steps, allowed)
+        found = finds.nearest(user.factor, *made, parts.factor, open_rows)
+        near[end : end + len(found)] = found
+        end += len(found)
+    return near[:end]
+
+
+def _cold_table(shop: Shop, user: User, allowed: Mask, sparse: Floats, dense: Floats) -> Any:
+    """Items that nobody turned to which are looked at, and how well each fits (ranking/cold_shelf.py)."""
+    rows = shop.cold_rows
+    if len(rows) > LOOKED_AT:
+        rows = finds.shelf(rows, shop.cold_starts, shop.cold_ends, user.anchor, allowed, LOOKED_AT, TOPIC_MAX)
+    else:
+        rows = rows[allowed[rows]]
+    texts = (shop.content_ids, shop.content_weights, shop.content_vectors)
+    return rows, signals.content(rows, sparse, dense, *texts)
+
+
+def _laid_on(reached: Rows, rows: Rows, values: Floats) -> Floats:
+    laid = np.zeros(len(reached), np.float32)
+    for at in range(len(rows)):
+        laid[np.searchsorted(reached, rows[at])] = values[at]
+    return laid
+
+
+def _summing_to(weights: Floats, share: float) -> None:
+    total = weights.sum()
+    if total > 0:
+        weights *= np.float32(share / total)

@@ -1,0 +1,128 @@
+"""Candidates of one user ranked: scored, tired of, chosen, and told which interest each serves."""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interests.compiled import EXACT, compile_into, numba
+from ranking.diversify import kernels
+from ranking.diversify.calibrated import HELD_MIN, NOVELTY, PRIOR, WORTH_MIN
+from ranking.diversify.residual import EPSILON
+from ranking.fast import basics, finds, signals
+from ranking.fatigue import FATIGUE
+from ranking.topics import SMOOTHING
+from ranking.whole.arrays import LATELY, Marks, Shop, User
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=1)
+def ready() -> bool:
+    """Compile what is here where numba is installed; False where it is not."""
+    if numba() is None:
+        return False
+    basics.ready(), finds.finds(), signals.signals_compiled(), kernels.greedy_kernels()
+    steps = ("pull_of", "relevance", "tired", "_falling", "chosen", "serves")
+    compile_into(globals(), dict.fromkeys(steps, EXACT))
+    return True
+
+
+def relevance(
+    shop: Shop, user: User, rows: Rows, weights: Floats, trust: float, pulls: Any, sparse: Floats, dense: Floats
+) -> Floats:
+    """The weighted sum of the signals (ranking/score.py)."""
+    heard = user.interests.copy()
+    largest = np.float32(0.0)
+    for share in user.shares:
+        largest = max(largest, share)
+    for interest in range(len(heard)):
+        if largest > 0.0:
+            heard[interest] *= np.float32(math.sqrt(max(user.shares[interest], np.float32(0.0)) / largest))
+    fresh = np.zeros(0, np.float32)
+    if weights[LATELY] != 0.0 or (len(shop.cold) and shop.cold[LATELY] != 0.0):
+        fresh = np.empty(len(user.item_rows), np.float32)
+        for at in range(len(fresh)):
+            fresh[at] = 2.0 ** (-max(user.last_event_ms - user.item_times_ms[at], 0) / shop.half_life_ms)
+    transition, neighbour, reached, by_row = pulls
+    pulled = (pull_of(transition, reached, by_row, rows), pull_of(neighbour, reached, by_row, rows))
+    return signals.relevance(
+        rows, trust, weights, shop.cold, shop.vectors, heard, shop.factors, user.factor,
+        user.item_rows, user.item_weights, fresh, *pulled,
+        shop.popularity, shop.recent_popularity, shop.repeat_rates, shop.visit_shares, shop.debut_popularity,
+        sparse, dense, shop.content_ids, shop.content_weights, shop.content_vectors,
+    )  # fmt: skip
+
+
+def tired(user: User, rows: Rows, scores: Floats) -> None:
+    """Take from each score what was shown in vain (ranking/fatigue.py)."""
+    for at in range(len(user.exposure_rows)):
+        shown = user.exposure_rows[at]
+        place = np.searchsorted(rows, shown)
+        if place < len(rows) and rows[place] == shown and scores[place] > 0 and not np.any(user.item_rows == shown):
+            scores[place] = scores[place] / (1.0 + FATIGUE * np.float64(user.exposure_weights[at]))
+
+
+def chosen(
+    shop: Shop, rows: Rows, scores: Floats, mix: Floats, shown: Floats, protection: float, strength: float, size: int
+) -> Rows:
+    """Places of the set, in order of relevance (ranking/diversify/calibrated.py). Raises ValueError for NaN."""
+    if not math.isfinite(np.sum(scores) + np.sum(mix) + np.sum(shown)):
+        raise ValueError("relevance, target or what was shown holds NaN or infinity")
+    places = _falling(scores)
+    if strength == 0.0 or size == 0 or size >= len(places):
+        return places[:size]
+    vectors, topics, shares, residual = kernels.sorted_rows(
+        rows[places], shop.vectors, shop.topic_ids, shop.topic_shares
+    )
+    residual[residual <= EPSILON] = np.float32(1.0)  # an empty vector duplicates nothing
+    low, high = np.float64(scores[places[-1]]), np.float64(scores[places[0]])
+    worth = np.zeros(len(places), np.float64)
+    if high > low:
+        for at in range(len(places)):
+            unit = np.float32((np.float64(scores[places[at]]) - low) / (high - low))
+            worth[at] = max(1.0 - strength, WORTH_MIN) * np.float64(unit)
+    places_all = PRIOR + np.float64(np.sum(np.maximum(shown, np.float32(0.0)).astype(np.float64))) + size
+    held, price = np.empty(len(mix), np.float64), np.empty(len(mix), np.float64)
+    for topic in range(len(mix)):
+        wanted = max(np.float64(mix[topic]), 0.0)
+        held[topic] = max((PRIOR + SMOOTHING * places_all) * wanted + max(np.float64(shown[topic]), 0.0), HELD_MIN)
+        price[topic] = (strength * protection * places_all) * wanted
+    novelty = strength * protection * NOVELTY
+    picks = kernels.calibrated_picks(worth, topics, shares, price, held, vectors, residual, novelty, size)
+    best: Rows = places[np.sort(picks)]
+    return best
+
+
+def serves(shop: Shop, user: User, rows: Rows, sources: Marks) -> Rows:
+    """The told interest that each row serves, by its place among them by share; -1 for what is not the user's own."""
+    order = np.argsort(-user.told_shares, kind="mergesort")
+    serves = np.full(len(rows), -1, np.int64)
+    for at in range(len(rows)):
+        own = sources[at] == finds.INTEREST or sources[at] == finds.NEIGHBOUR or sources[at] == finds.REPEAT
+        best = np.float32(-np.inf)
+        for place in range(len(order) if own else 0):
+            likeness = basics.dot(shop.vectors, rows[at], user.told[order[place]])
+            if likeness > best:
+                best, serves[at] = likeness, place
+    return serves
+
+
+def pull_of(values: Floats, reached: Rows, by_row: bool, rows: Rows) -> Floats:
+    """One kind of pull on these rows."""
+    if by_row:
+        return values[rows]
+    found = np.zeros(len(rows), np.float32)
+    for at in range(len(rows)):
+        place = np.searchsorted(reached, rows[at])
+        if place < len(reached) and reached[place] == rows[at]:
+            found[at] = values[place]
+    return found
+
+
+def _falling(scores: Floats) -> Rows:
+    """Places by falling score, equals by place."""
+    return np.argsort(-scores, kind="mergesort")
