@@ -7,6 +7,7 @@
 None for what is popular, fresh or given.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -16,8 +17,7 @@ from interests.bundle import Bundle
 from interests.events import Action
 from interests.profile import Profile
 from ranking.chosen import Chosen
-from ranking.fast.links import links
-from ranking.fast.mixes import mix_kernels
+from ranking.fast.causes import causes
 from ranking.nearest import nearest_interests
 from ranking.pull import Asked, Asks, asks_of
 from ranking.slate import Cause, Source
@@ -48,6 +48,8 @@ class Reasons:
         found = np.full((len(chosen), ITEM_CAUSES_MAX), -1, dtype=np.int64)
         if self._profile.is_cold:
             return found
+        if (fast := causes()) is not None:
+            return self._brought(fast, chosen)
         places_of: dict[int, list[int]] = {}
         for place, (row, source) in enumerate(zip(chosen.rows.tolist(), chosen.sources.tolist(), strict=True)):
             if row >= 0:
@@ -56,11 +58,21 @@ class Reasons:
             row = int(chosen.rows[place])
             if row in self._place_of or row in self._latest:
                 found[place, 0] = row
-        for source, causes in ((Source.NEIGHBOUR, self._linked), (Source.INTEREST, self._alike)):
+        for source, causing in ((Source.NEIGHBOUR, self._linked), (Source.INTEREST, self._alike)):
             places = places_of.get(source)
             if places:
-                found[places] = causes(chosen.rows.take(places), chosen.interests.take(places))
+                found[places] = causing(chosen.rows.take(places), chosen.interests.take(places))
         return found
+
+    def _brought(self, fast: Callable[..., Rows], chosen: Chosen) -> Rows:
+        profile, arrays, told = self._profile, self._bundle.arrays, self._profile.told_interests
+        first, second = self._asks or asks_of(self._bundle, profile)
+        return fast(
+            chosen.rows, chosen.sources, chosen.interests, profile.item_rows, profile.recent_rows,
+            told.vectors, told.shares, arrays.item_vectors,
+            *first, arrays.transition_rows, arrays.transition_weights,
+            *second, arrays.neighbour_rows, arrays.neighbour_weights, ITEM_CAUSES_MAX,
+        )  # fmt: skip
 
     def told(self, row: int) -> tuple[int, int]:
         """What was done to an item of these, and when (ms): the number of an action, and the time."""
@@ -77,10 +89,6 @@ class Reasons:
 
     def _linked(self, rows: Rows, _: Rows) -> Rows:
         arrays, asks = self._bundle.arrays, self._asks or asks_of(self._bundle, self._profile)
-        if (fast := links()) is not None:
-            first = (*asks.by_transition, arrays.transition_rows, arrays.transition_weights)
-            second = (*asks.by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)
-            return fast.linked(rows, *first, *second, self._bundle.manifest.item_count, ITEM_CAUSES_MAX)
         strengths: list[dict[int, float]] = [{} for _ in rows]
         place_of = np.full(self._bundle.manifest.item_count + 1, -1, dtype=np.int16)  # row -1 falls on the last
         place_of[rows] = np.arange(len(rows))
@@ -102,8 +110,6 @@ class Reasons:
     def _alike(self, rows: Rows, interests: Rows) -> Rows:
         vectors, had = self._bundle.arrays.item_vectors, self._profile.item_rows
         serves = nearest_interests(self._profile, vectors[had])
-        if (fast := mix_kernels()) is not None:
-            return fast.alike(vectors, rows, interests, had, serves, ITEM_CAUSES_MAX)
         mine = serves[None, :] == interests[:, None]
         mine |= (interests < 0)[:, None]
         mine |= ~mine.any(axis=1)[:, None]  # the interest speaks for none of the items had

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from interests.items_loop import had_loop
 from interests.loops import loops
+from ranking.fast.causes import causes
 from ranking.fast.mixes import mix_kernels
 from ranking.whole.call import picker
 from server.wire_loops import wire_loops
 
-PARTS: tuple[Callable[[], object | None], ...] = (loops, had_loop, picker, mix_kernels, wire_loops)
+PARTS: tuple[Callable[[], object | None], ...] = (loops, had_loop, picker, mix_kernels, causes, wire_loops)
 
 
 def main() -> None:
