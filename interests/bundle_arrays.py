@@ -145,6 +145,10 @@ def check_arrays(path: Path, manifest: Manifest, arrays: BundleArrays) -> None:
         array = getattr(arrays, name)
         if array.size and (array.min() < -1 or array.max() >= limit):
             raise BundleRejected(f"{path / name}.npy: points outside 0 to {limit - 1}")
+    for name in ("neighbour_rows", "transition_rows"):
+        array = getattr(arrays, name)
+        if ((array[:, :-1] < 0) & (array[:, 1:] >= 0)).any():  # readers stop at the first -1
+            raise BundleRejected(f"{path / name}.npy: holds a link behind the padding of its row")
     norms = np.linalg.norm(arrays.item_vectors, axis=1)
     if np.abs(norms - 1.0).max() > 1e-3:
         raise BundleRejected(f"{path / 'item_vectors.npy'}: row {int(np.abs(norms - 1.0).argmax())} has not length 1")

@@ -117,7 +117,7 @@ def spread_sparse(rows: Rows, asks: Floats, links: npt.NDArray[np.int32], weight
         for column in range(links.shape[1]):
             reached = links[row, column]
             if reached < 0:
-                continue
+                break
             slot = int((np.int64(reached) * 2654435761 >> 8) & (size - 1))
             while slots[slot] >= 0 and slots[slot] != reached:
                 slot = (slot + 1) & (size - 1)
@@ -193,8 +193,9 @@ def _spread(rows: Rows, asks: Floats, links: npt.NDArray[np.int32], weights: Flo
         row, ask = asking[at], np.float32(asked[at])
         for column in range(links.shape[1]):
             reached = links[row, column]
-            if reached >= 0:
-                total[reached] += np.float64(weights[row, column] * ask)
+            if reached < 0:
+                break  # what is left is padding
+            total[reached] += np.float64(weights[row, column] * ask)
     spread = total.astype(np.float32)
     largest = _most(spread)
     return spread / largest if largest > 0.0 else spread
@@ -226,19 +227,23 @@ def _give(
     links: npt.NDArray[np.int32],
     weights: Floats,
 ) -> None:
-    largest = _largest(asking, asked, weights)
+    largest = _largest(asking, asked, links, weights)
     for at in range(len(asking)):
         row = asking[at]
         cause = np.searchsorted(causes, row)
         for column in range(links.shape[1]):
             reached = links[row, column]
-            if reached >= 0 and place_of[reached] >= 0:
+            if reached < 0:
+                break
+            if place_of[reached] >= 0:
                 given[place_of[reached], cause] += np.float64(weights[row, column] * asked[at] / largest)
 
 
-def _largest(asking: Rows, asked: Floats, weights: Floats) -> Any:
+def _largest(asking: Rows, asked: Floats, links: npt.NDArray[np.int32], weights: Floats) -> Any:
     largest = np.float32(0.0)
     for at in range(len(asking)):
-        for column in range(weights.shape[1]):
+        for column in range(links.shape[1]):
+            if links[asking[at], column] < 0:
+                break
             largest = max(largest, weights[asking[at], column] * asked[at])
     return largest if largest > 0.0 else np.float32(1.0)

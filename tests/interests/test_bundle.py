@@ -308,6 +308,7 @@ def _put(name: str, place: Any, value: Any) -> Callable[[BundleArrays], BundleAr
         (_put("item_vectors", 5, 2.0), "item_vectors.npy: row 5 has not length 1"),
         (_put("neighbour_rows", (0, 0), 120), "neighbour_rows.npy: points outside"),
         (_put("transition_rows", (0, 0), -2), "transition_rows.npy: points outside"),
+        (_put("transition_rows", (0, 0), -1), "transition_rows.npy: holds a link behind"),
         (_put("item_topic_ids", (0, 0), 6), "item_topic_ids.npy: points outside"),
         (_set("item_vectors", lambda a: a[:, :8]), "item_vectors.npy: is float32"),
         (_set("item_factors", lambda a: a[:-1]), "item_factors.npy: is float32"),
