@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 def of_events(events: Events, decay: float, dim: int) -> Floats:
     """Unit rows (n, dim) from all pairs of a user's events, their nearness as trainer/links/nearness.py has it.
 
-    Zeros for items that stand alone. Dense (n, n): for small catalogues.
+    Zeros for items that stand alone, and for all where no two items share a user. Dense (n, n): for small catalogues.
     """
     count = events.item_count
     if count <= dim + 1:
@@ -38,6 +38,8 @@ def of_events(events: Events, decay: float, dim: int) -> Floats:
     near = (1.0 - LASTING) * near_gram(events, np.arange(count, dtype=np.int32), count, decay)
     near += LASTING * (had.T @ had).toarray()
     np.fill_diagonal(near, 0.0)
+    if not near.any():
+        return np.zeros((count, dim), dtype=np.float32)
     sums = near.sum(axis=1)
     roots = np.sqrt(np.maximum(sums, 1.0))
     near /= roots[:, None] * roots[None]

@@ -198,6 +198,11 @@ def test_items_that_follow_each_other_in_histories_begin_near_each_other() -> No
     assert not spectral.of_events(known, 0.9, 64).any(), "fewer items than dimensions"
 
 
+def test_a_history_in_which_no_two_items_share_a_user_has_no_spectrum() -> None:
+    alone = events([(user, user, 0.0) for user in range(20)], 20, 20)
+    assert not spectral.of_events(alone, 0.9, 3).any()
+
+
 def test_a_catalogue_of_fewer_items_than_dimensions_has_no_spectrum() -> None:
     rows = np.array([[1], [0]], dtype=np.int32)
     assert not spectral.of_links(rows, np.ones((2, 1), np.float32), 8).any()
