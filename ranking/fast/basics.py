@@ -18,7 +18,7 @@ def ready() -> bool:
     if numba() is None:
         return False
     compile_into(globals(), {"dot": ANY_ORDER})
-    compile_into(globals(), dict.fromkeys(("kth", "above"), EXACT))
+    compile_into(globals(), dict.fromkeys(("kth", "above", "nearest_of"), EXACT))
     return True
 
 
@@ -28,6 +28,17 @@ def dot(rows: Floats, row: int, other: Floats) -> Any:
     for dim in range(len(other)):
         total += rows[row, dim] * other[dim]
     return total
+
+
+def nearest_of(rows: Floats, row: int, others: Floats, order: Rows) -> Any:
+    """The place in `order` of the vector among `others` (k, dim) that a row is nearest to, the first of equals; -1 where
+    there is none."""
+    nearest, most = -1, np.float32(-np.inf)
+    for place in range(len(order)):
+        likeness = dot(rows, row, others[order[place]])
+        if likeness > most:
+            nearest, most = place, likeness
+    return nearest
 
 
 def kth(values: Floats, place: int) -> Any:

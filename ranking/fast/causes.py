@@ -65,11 +65,7 @@ def _of_source(sources: npt.NDArray[np.int8], source: int, rows: Rows) -> Rows:
 def _serves(vectors: Floats, rows: Numbers, told: Floats, told_shares: Floats) -> Rows:
     """The told interest nearest to each of these rows, by its place among them by share; -1 where there is none."""
     order = np.argsort(-told_shares, kind="mergesort")
-    serves = np.full(len(rows), -1, np.int64)
+    serves = np.empty(len(rows), np.int64)
     for at in range(len(rows)):
-        best = np.float32(-np.inf)
-        for place in range(len(order)):
-            likeness = basics.dot(vectors, rows[at], told[order[place]])
-            if likeness > best:
-                best, serves[at] = likeness, place
+        serves[at] = basics.nearest_of(vectors, rows[at], told, order)
     return serves

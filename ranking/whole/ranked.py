@@ -102,12 +102,8 @@ def serves(shop: Shop, user: User, rows: Rows, sources: Marks) -> Rows:
     order = np.argsort(-user.told_shares, kind="mergesort")
     serves = np.full(len(rows), -1, np.int64)
     for at in range(len(rows)):
-        own = sources[at] == finds.INTEREST or sources[at] == finds.NEIGHBOUR or sources[at] == finds.REPEAT
-        best = np.float32(-np.inf)
-        for place in range(len(order) if own else 0):
-            likeness = basics.dot(shop.vectors, rows[at], user.told[order[place]])
-            if likeness > best:
-                best, serves[at] = likeness, place
+        if sources[at] == finds.INTEREST or sources[at] == finds.NEIGHBOUR or sources[at] == finds.REPEAT:
+            serves[at] = basics.nearest_of(shop.vectors, rows[at], user.told, order)
     return serves
 
 
