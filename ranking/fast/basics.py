@@ -31,8 +31,7 @@ def dot(rows: Floats, row: int, other: Floats) -> Any:
 
 
 def nearest_of(rows: Floats, row: int, others: Floats, order: Rows) -> Any:
-    """The place in `order` of the vector among `others` (k, dim) that a row is nearest to, the first of equals; -1 where
-    there is none."""
+    """The place in `order` of the vector among `others` (k, dim) that a row is nearest to; -1 where there is none."""
     nearest, most = -1, np.float32(-np.inf)
     for place in range(len(order)):
         likeness = dot(rows, row, others[order[place]])
