@@ -78,7 +78,7 @@ class Picker:
             profile.blocked_rows, profile.last_event_ms, profile.anchor,
             profile.exposure_rows, profile.exposure_weights, vectors.interests, vectors.shares, vectors.factor,
             told.vectors, told.shares, parts, _pool_size(size), allowed, open_rows, near,
-            in_order(weights), trust(weights, len(profile.item_rows)),
+            in_order(weights), trust(weights, len(profile.item_rows), self._bundle.manifest.known_items),
             aim.mix, aim.shown, aim.protection, held.strength, size, upto,
         )  # fmt: skip
 

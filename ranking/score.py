@@ -21,9 +21,10 @@
 An item that nobody ever turned to is scored with manifest.cold_weights, where there are any: of what is known of
 others it has nothing, so what it does have must count for more.
 
-Of a newcomer little is known, and weights learned on others trust it too far. Who had fewer than KNOWN_ITEMS items is
-scored by k * sum + (1 - k) * recent popularity, k = root(items had / KNOWN_ITEMS) / (1 - share) and at most 1, where
-the share is what the weights give to what is the same for everybody (popularity, debut): it counts as popularity too.
+Of a newcomer little is known, and weights learned on others trust it too far. Who had fewer than known_items (of the
+manifest, as validation chose) is scored by k * sum + (1 - k) * recent popularity, k = root(items had / known_items)
+/ (1 - share) and at most 1, where the share is what the weights give to what is the same for everybody (popularity,
+debut): it counts as popularity too.
 
 Each is roughly in [0, 1] for every user, so weights learned on some users hold for others, and none depends on which
 other rows are scored: ranking everything and ranking candidates give an item the same score. A user of whom the
@@ -51,7 +52,6 @@ SIGNALS: tuple[str, ...] = (
 )  # fmt: skip
 
 REPEAT_STEEPNESS = 30.0  # an item of a thirtieth of the largest weight counts a fifth of it
-KNOWN_ITEMS = 20  # items had, from which on a user's own past is all that counts
 PULL_STEEPNESS = 10.0
 MF_YARDSTICK_ITEMS = 64  # of the items had, the strongest: what a factor product of 1 means for this user
 
@@ -92,16 +92,16 @@ def relevance(
     cold = np.flatnonzero(bundle.arrays.popularity[rows] == 0) if cold_weights else rows[:0]
     if len(cold):
         total[cold] = _weighted(cold_weights, bundle, profile, rows[cold], pulled)
-    known = trust(weights, len(profile.item_rows))
+    known = trust(weights, len(profile.item_rows), bundle.manifest.known_items)
     if known < 1.0:
         total *= np.float32(known)
         total += np.float32(1.0 - known) * bundle.arrays.recent_popularity[rows]
     return total
 
 
-def trust(weights: Weights, items_had: int) -> float:
+def trust(weights: Weights, items_had: int, known_items: int) -> float:
     """How far the weighted sum counts for somebody who had so many items, in [0, 1]; the rest is popularity."""
-    known = min(1.0, items_had / KNOWN_ITEMS) ** 0.5
+    known = min(1.0, items_had / known_items) ** 0.5 if known_items else 1.0
     of_everybody = sum(weights.get(name, 0.0) for name in ("popularity", "debut"))
     total = sum(weights.values())
     own = 1.0 - of_everybody / total if total > 0 else 1.0
@@ -125,7 +125,7 @@ def _compiled(
     content_of_user = content_profile(bundle, profile) if in_use else (_NONE, _NONE)
     freshness = _freshness(bundle, profile) if weights.get("lately") or cold_weights.get("lately") else _NONE
     return fast.relevance(
-        rows.astype(np.int64, copy=False), trust(weights, len(profile.item_rows)),
+        rows.astype(np.int64, copy=False), trust(weights, len(profile.item_rows), bundle.manifest.known_items),
         in_order(weights), in_order(cold_weights) if cold_weights else _NONE,
         arrays.item_vectors, interests, arrays.item_factors, vectors.factor, profile.item_rows, profile.item_weights,
         freshness, *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates,

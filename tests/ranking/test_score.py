@@ -8,7 +8,7 @@ import pytest
 from interests.bundle import Bundle
 from interests.events import Action
 from ranking.pull import pull
-from ranking.score import KNOWN_ITEMS, SIGNALS, relevance, signals, trust, weights_for
+from ranking.score import SIGNALS, relevance, signals, trust, weights_for
 from tests.support.tiny_bundle import ITEMS_A_TOPIC, item
 
 COLUMN = {name: place for place, name in enumerate(SIGNALS)}
@@ -16,6 +16,9 @@ COLUMN = {name: place for place, name in enumerate(SIGNALS)}
 
 def with_weights(bundle: Bundle, **weights: float) -> Bundle:
     return replace(bundle, manifest=bundle.manifest.model_copy(update={"signal_weights": weights}))
+
+
+KNOWN_ITEMS = 20  # as a manifest has it that says nothing of it
 
 
 def everything(bundle: Bundle) -> np.ndarray:
@@ -55,10 +58,11 @@ def test_a_signal_without_a_weight_counts_nothing(bundle, ada):
 
 def test_what_the_weights_give_to_popularity_is_part_of_what_a_newcomer_is_given_of_it():
     few, many = KNOWN_ITEMS // 4, KNOWN_ITEMS
-    assert trust({"content": 1.0}, few) == pytest.approx(0.5)
-    assert trust({"content": 0.8, "popularity": 0.1, "debut": 0.1}, few) == pytest.approx(0.5 / 0.8)
+    assert trust({"content": 1.0}, few, KNOWN_ITEMS) == pytest.approx(0.5)
+    assert trust({"content": 0.8, "popularity": 0.1, "debut": 0.1}, few, KNOWN_ITEMS) == pytest.approx(0.5 / 0.8)
     for weights in ({"content": 0.4, "popularity": 0.6}, {"popularity": 1.0}, {}):
-        assert trust(weights, few if sum(weights.values()) else many) == 1.0
+        assert trust(weights, few if sum(weights.values()) else many, KNOWN_ITEMS) == 1.0
+    assert trust({"content": 1.0}, 1, 0) == 1.0
 
 
 def test_an_item_has_the_same_signals_among_candidates_and_among_all(bundle, ada):

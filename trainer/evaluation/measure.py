@@ -20,7 +20,7 @@ from trainer.encoder.model import Shape
 from trainer.evaluation import methods
 from trainer.evaluation.best_signal import best_signals
 from trainer.evaluation.halves import halved, halves_cost
-from trainer.evaluation.moments import Moment, Past, asked, past, replayed, states_at
+from trainer.evaluation.moments import Moment, Past, asked, first_events, past, replayed, states_at
 from trainer.evaluation.quantize import costs, quantized_models
 from trainer.evaluation.rows import fill
 from trainer.evaluation.splits import TEST, TRAIN, VALIDATION, Part, Protocol
@@ -37,6 +37,7 @@ from trainer.timing import Stopwatch
 from trainer.tracking import Tracker
 from trainer.weights import cold_weights
 from trainer.weights.cold_weights import choose_cold
+from trainer.weights.newcomers import FIRST_EVENTS, Newcomer
 from trainer.weights.weights import Choice, choose, steps
 
 
@@ -96,7 +97,8 @@ def measure(
         choice = None
         if cases:
             with reporter.task("weights and dial", steps()) as tick:
-                choice = choose(bundle, cases, effort.dial_users, tick)
+                young = _newcomers(inputs, plan, validation[: effort.dial_users])
+                choice = choose(bundle, cases, effort.dial_users, tick, young)
             bundle = parts.with_manifest(bundle, choice.manifest)
             with reporter.task("weights of cold items", cold_weights.TICKS) as tick:
                 cold = choose_cold(bundle, train, counted.described, cases, seed, tick)
@@ -180,6 +182,25 @@ def _cases(inputs: Inputs, plan: Plan, validation: list[tuple[Moment, Past]]) ->
     answered = [(moment, answers) for moment, answers in answered if len(answers)]
     states = states_at(inputs.events, inputs.catalogue.item_ids, [moment for moment, _ in answered])
     return [Case(moment.user, state, answers) for (moment, answers), state in zip(answered, states, strict=True)]
+
+
+def _newcomers(inputs: Inputs, plan: Plan, validation: list[tuple[Moment, Past]]) -> list[Newcomer]:
+    """The same users after their first events, as many of them as FIRST_EVENTS in turn."""
+    first, ids, known = VARIANTS[plan.protocol][0], inputs.catalogue.item_ids, speaks(inputs.events)
+    asked_of = [(moment, one, first.answers(moment, one)) for moment, one in validation if len(one.items)]
+    asked_of = [(moment, one, answers) for moment, one, answers in asked_of if len(answers)]
+    early = [
+        first_events(inputs.events, known, moment, min(FIRST_EVENTS[at % len(FIRST_EVENTS)], len(one.items)))
+        for at, (moment, one, _) in enumerate(asked_of)
+    ]
+    states = states_at(inputs.events, ids, early)
+    return [
+        Newcomer(
+            Case(moment.user, state, answers),
+            frozenset(ids[item] for item in one.had.tolist()) if first.new_items else frozenset(),
+        )
+        for (moment, one, answers), state in zip(asked_of, states, strict=True)
+    ]
 
 
 def _strengths(bundle: Bundle, cases: list[Case], seen: list[Profile], reporter: Reporter) -> dict[str, float]:

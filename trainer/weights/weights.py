@@ -24,6 +24,7 @@ from trainer.states import Case, profiles
 from trainer.weights.activity import by_activity
 from trainer.weights.dials import DIAL_USERS, choose_dial
 from trainer.weights.fusion import Question, fit_near_top, mean_ndcg, worthwhile
+from trainer.weights.newcomers import Newcomer, choose_known_items
 
 CANDIDATES = CANDIDATES_MIN
 HALF_LIVES_DAYS = (7.0, 30.0, 120.0)
@@ -38,8 +39,17 @@ class Choice:
     report: dict[str, Any]
 
 
-def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callable[[], None]) -> Choice:
-    """Choose everything on these validation cases; `tick` is called once a step, see `steps`."""
+def choose(
+    bundle: Bundle,
+    cases: Sequence[Case],
+    dial_users: int,
+    tick: Callable[[], None],
+    newcomers: Sequence[Newcomer] = (),
+) -> Choice:
+    """Choose everything on these validation cases; `tick` is called once a step, see `steps`.
+
+    newcomers: some of them at an earlier time
+    """
     seen = profiles(cases, bundle)
     fewer, fewer_seen = cases[:dial_users], seen[:dial_users]
     entropy_mean = float(np.mean([one.entropy for one in seen]))
@@ -72,17 +82,20 @@ def choose(bundle: Bundle, cases: Sequence[Case], dial_users: int, tick: Callabl
     }
     repeats, report["repeats"] = choose_repeats(with_manifest(bundle, learned), fewer, fewer_seen)
     tick()
-    dial = choose_dial(
-        with_manifest(bundle, learned | {"repeats_default": repeats}), cases[:DIAL_USERS], seen[:DIAL_USERS]
+    learned["repeats_default"] = repeats
+    learned["known_items"], report["known_items"] = choose_known_items(
+        with_manifest(bundle, learned), fewer, fewer_seen, newcomers
     )
+    tick()
+    dial = choose_dial(with_manifest(bundle, learned), cases[:DIAL_USERS], seen[:DIAL_USERS])
     report["dial"] = dial.report
     tick()
-    return Choice(learned | {"repeats_default": repeats} | dial.manifest, report)
+    return Choice(learned | dial.manifest, report)
 
 
 def steps() -> int:
     """How often `choose` ticks."""
-    return len(HALF_LIVES_DAYS) + 3
+    return len(HALF_LIVES_DAYS) + 4
 
 
 def ask(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> list[Question]:
