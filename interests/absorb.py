@@ -94,7 +94,7 @@ class _Draft:
         self._state = state
         self._memories = dict(state.memories.items())
         self._recent = list(state.recent)
-        self._exposure = dict(state.exposure.items())
+        self._exposure = dict(state.exposure.items()) if state.exposure else {}
         self._event_ids = list(state.event_id_hashes)
         self._known_event_ids = set(state.event_id_hashes)
         self._interaction_count = state.interaction_count

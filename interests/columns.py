@@ -5,7 +5,7 @@ just made has its objects, and columns are made of them.
 """
 
 from collections.abc import Collection, ItemsView, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -29,6 +29,10 @@ class Recent(NamedTuple):
     item_id: str
     action: Action
     time_ms: int
+
+
+# As `_make`, which is a turn of the interpreter each: a consumer makes dozens of them an event.
+_faded_of, _recent_of = partial(tuple.__new__, Faded), partial(tuple.__new__, Recent)
 
 
 class Columns(NamedTuple):
@@ -61,7 +65,7 @@ class Memories(Mapping[K, Faded]):
     def _entries(self) -> dict[K, Faded]:
         item_ids, actions, weights, times_ms = self.columns
         keys: Any = zip(item_ids, _named(actions), strict=True) if self._by_action else item_ids
-        return dict(zip(keys, map(Faded._make, zip(weights, times_ms, strict=True)), strict=True))
+        return dict(zip(keys, map(_faded_of, zip(weights, times_ms, strict=True)), strict=True)) if item_ids else {}
 
     def __getitem__(self, key: K) -> Faded:
         return self._entries[key]
@@ -88,7 +92,7 @@ class Latest(Sequence[Recent]):
     @cached_property
     def _entries(self) -> tuple[Recent, ...]:
         item_ids, actions, _, times_ms = self.columns
-        return tuple(map(Recent._make, zip(item_ids, _named(actions), times_ms, strict=True)))
+        return tuple(map(_recent_of, zip(item_ids, _named(actions), times_ms, strict=True)))
 
     @overload
     def __getitem__(self, place: int) -> Recent: ...

@@ -89,8 +89,9 @@ def to_bytes(state: InterestState) -> bytes:
     # By column: a field set at once costs a fraction of one appended to.
     if state.memories:
         _extend(stored.memories, memory_columns(state.memories))
-    # Also where it is empty, so that stored forms keep their bytes.
-    _extend(stored.exposure, exposure_columns(state.exposure))
+    stored.exposure.SetInParent()  # also where it is empty, so that stored forms keep their bytes
+    if state.exposure:
+        _extend(stored.exposure, exposure_columns(state.exposure))
     if state.recent:
         columns = recent_columns(state.recent)
         stored.recent.item_ids.extend(columns.item_ids)
