@@ -60,7 +60,7 @@ def compile_into(scope: dict[str, Any], helpers: Mapping[str, frozenset[str]]) -
         scope[name] = package.njit(fastmath=set(fastmath) or False, nogil=True)(scope[name])
 
 
-def compiled(function: Callable[..., Any], *signature: "str | Tuple", fastmath: frozenset[str] = EXACT) -> Any:
+def compiled(function: Callable[..., Any], *signature: "str | Tuple") -> Any:
     """`function` for arguments of these types, which its module holds in its place from then on.
 
     signature: one word an argument, a letter of _TYPES, then its dimensions where it is an array, then w where it is
@@ -73,8 +73,7 @@ def compiled(function: Callable[..., Any], *signature: "str | Tuple", fastmath: 
     if not directory or not any(Path(directory).glob(f"*/*.{function.__name__}-*.nbi")):
         _say_once()
     with _kept_in(directory):
-        options = {"cache": bool(directory), "fastmath": set(fastmath) or False, "nogil": True}
-        made = package.njit(types, **options)(function)
+        made = package.njit(types, cache=bool(directory), nogil=True)(function)
     setattr(module, function.__name__, made)
     return made
 
@@ -127,9 +126,13 @@ def _family(module: ModuleType, known: dict[str, ModuleType]) -> dict[str, Modul
     """A module and those it takes in that compile too."""
     known[module.__name__] = module
     for value in list(vars(module).values()):
-        if isinstance(value, ModuleType) and value.__name__ not in known and vars(value).get("numba") is numba:
+        if isinstance(value, ModuleType) and value.__name__ not in known and _compiles(value):
             _family(value, known)
     return known
+
+
+def _compiles(module: ModuleType) -> bool:
+    return any(vars(module).get(made.__name__) is made for made in (compile_into, compiled))
 
 
 @contextmanager

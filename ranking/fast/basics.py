@@ -6,20 +6,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import ANY_ORDER, EXACT, compile_into, numba
+from interests.compiled import ANY_ORDER, EXACT, compile_into
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 
 @lru_cache(maxsize=1)
-def ready() -> bool:
-    """Compile what is here where numba is installed; False where it is not."""
-    if numba() is None:
-        return False
+def ready() -> None:
+    """Compile what is here; for who knows that numba is installed."""
     compile_into(globals(), {"dot": ANY_ORDER})
     compile_into(globals(), dict.fromkeys(("kth", "above", "nearest_of"), EXACT))
-    return True
 
 
 def dot(rows: Floats, row: int, other: Floats) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import EXACT, compile_into, numba
+from interests.compiled import EXACT, compile_into
 from ranking.cold_shelf import LOOKED_AT, TOPIC_MAX
 from ranking.fast import basics, finds, links, signals
 from ranking.pull import QUERY_ITEMS_MAX, SPARSE_FROM
@@ -19,14 +19,11 @@ Mask = npt.NDArray[np.bool_]
 
 
 @lru_cache(maxsize=1)
-def ready() -> bool:
-    """Compile what is here where numba is installed; False where it is not."""
-    if numba() is None:
-        return False
+def ready() -> None:
+    """Compile what is here; for who knows that numba is installed."""
     basics.ready(), finds.finds(), links.links(), signals.signals_compiled()
     steps = ("_summing_to", "asked", "_laid_on", "pulls", "pulled", "content_of", "_near", "_cold_table", "found")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
-    return True
 
 
 def asked(shop: Shop, user: User) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import EXACT, compile_into, numba
+from interests.compiled import EXACT, compile_into
 from ranking.diversify import kernels
 from ranking.diversify.calibrated import HELD_MIN, NOVELTY, PRIOR, WORTH_MIN
 from ranking.diversify.residual import EPSILON
@@ -21,14 +21,11 @@ Rows = npt.NDArray[np.int64]
 
 
 @lru_cache(maxsize=1)
-def ready() -> bool:
-    """Compile what is here where numba is installed; False where it is not."""
-    if numba() is None:
-        return False
+def ready() -> None:
+    """Compile what is here; for who knows that numba is installed."""
     basics.ready(), finds.finds(), signals.signals_compiled(), kernels.greedy_kernels()
     steps = ("pull_of", "relevance", "tired", "_falling", "chosen", "serves")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
-    return True
 
 
 def relevance(

@@ -38,8 +38,6 @@ def of_events(events: Events, decay: float, dim: int) -> Floats:
     near = (1.0 - LASTING) * near_gram(events, np.arange(count, dtype=np.int32), count, decay)
     near += LASTING * (had.T @ had).toarray()
     np.fill_diagonal(near, 0.0)
-    if not near.any():
-        return np.zeros((count, dim), dtype=np.float32)
     sums = near.sum(axis=1)
     roots = np.sqrt(np.maximum(sums, 1.0))
     near /= roots[:, None] * roots[None]
@@ -53,7 +51,7 @@ def of_links(rows: npt.NDArray[np.int32], weights: Floats, dim: int) -> Floats:
     """
     count = len(rows)
     known = (rows >= 0) & (weights > 0)
-    if count <= dim + 1 or not known.any():
+    if count <= dim + 1:
         return np.zeros((count, dim), dtype=np.float32)
     source = np.repeat(np.arange(count), known.sum(axis=1))
     links = sparse.csr_array((weights[known].astype(np.float64), (source, rows[known])), shape=(count, count))
@@ -62,6 +60,8 @@ def of_links(rows: npt.NDArray[np.int32], weights: Floats, dim: int) -> Floats:
 
 
 def _leading(links: Any, alone: npt.NDArray[np.bool_], dim: int) -> Floats:
+    if alone.all():  # the solver stops at a matrix of zeros
+        return np.zeros((len(alone), dim), dtype=np.float32)
     found: Any
     values: Any
     try:

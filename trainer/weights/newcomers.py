@@ -13,13 +13,12 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.query import Query
 from ranking.recommend import Ranker
-from trainer.evaluation.metrics import ndcg
 from trainer.parts import with_manifest
 from trainer.states import Case, profiles
+from trainer.weights.slates import SIZE, slate_ndcg
 
 FIRST_EVENTS = (1, 2, 5, 10)
 KNOWN_ITEMS = (20, 10, 5, 2, 0)  # the first of equals: somebody new is not taken at their word without need
-SIZE = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +41,9 @@ def choose_known_items(
     share = np.repeat(counting, (len(seen), len(young))) / (1 + bool(young))
     gains = {}
     for known in KNOWN_ITEMS:
-        turned = with_manifest(bundle, {"known_items": known})
-        ranker = Ranker(turned)
-        old = [_gain(turned, ranker, one, case, frozenset()) for one, case in zip(seen, cases, strict=True)]
-        early = [_gain(turned, ranker, one, new.case, new.gone) for one, new in zip(young, newcomers, strict=True)]
+        ranker = Ranker(with_manifest(bundle, {"known_items": known}))
+        old = [_gain(ranker, one, case, frozenset()) for one, case in zip(seen, cases, strict=True)]
+        early = [_gain(ranker, one, new.case, new.gone) for one, new in zip(young, newcomers, strict=True)]
         gains[known] = np.array(old + early)
     report = {str(known): float(gain @ share) for known, gain in gains.items()}
     best = max(KNOWN_ITEMS, key=lambda known: report[str(known)])
@@ -54,6 +52,5 @@ def choose_known_items(
     return best if added.sum() > error else KNOWN_ITEMS[0], report
 
 
-def _gain(bundle: Bundle, ranker: Ranker, one: Profile, case: Case, gone: frozenset[str]) -> float:
-    found = ranker.recommend(one, Query(size=SIZE, diversity=0.0, exclude_items=gone)).items
-    return ndcg([bundle.row_of[item.item_id] for item in found], case.relevant, SIZE)
+def _gain(ranker: Ranker, one: Profile, case: Case, gone: frozenset[str]) -> float:
+    return slate_ndcg(ranker, one, case, Query(size=SIZE, diversity=0.0, exclude_items=gone))

@@ -18,17 +18,16 @@ from ranking.query import Query
 from ranking.recommend import Ranker
 from ranking.retrieve import Retriever
 from ranking.score import signals
-from trainer.evaluation.metrics import ndcg
 from trainer.parts import with_manifest
 from trainer.states import Case, profiles
 from trainer.weights.activity import by_activity
 from trainer.weights.dials import DIAL_USERS, choose_dial
 from trainer.weights.fusion import Question, fit_near_top, mean_ndcg, worthwhile
 from trainer.weights.newcomers import Newcomer, choose_known_items
+from trainer.weights.slates import SIZE, slate_ndcg
 
 CANDIDATES = CANDIDATES_MIN
 HALF_LIVES_DAYS = (7.0, 30.0, 120.0)
-SIZE = 10
 
 
 @dataclass(frozen=True)
@@ -115,15 +114,12 @@ def choose_repeats(
 ) -> tuple[Literal["allow", "filter"], dict[str, float]]:
     """Whether what a user had may come again: whichever ranks what they did next better."""
     ranker = Ranker(bundle)
-    allowed = served_ndcg(ranker, bundle, cases, seen, Query(size=SIZE, diversity=0.0, repeats="allow"))
-    filtered = served_ndcg(ranker, bundle, cases, seen, Query(size=SIZE, diversity=0.0, repeats="filter"))
+    allowed = served_ndcg(ranker, cases, seen, Query(size=SIZE, diversity=0.0, repeats="allow"))
+    filtered = served_ndcg(ranker, cases, seen, Query(size=SIZE, diversity=0.0, repeats="filter"))
     return ("allow" if allowed >= filtered else "filter"), {"allow_ndcg@10": allowed, "filter_ndcg@10": filtered}
 
 
-def served_ndcg(ranker: Ranker, bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile], query: Query) -> float:
+def served_ndcg(ranker: Ranker, cases: Sequence[Case], seen: Sequence[Profile], query: Query) -> float:
     """Mean NDCG@10 of the slates that would be served."""
-    found = [
-        ndcg([bundle.row_of[item.item_id] for item in ranker.recommend(one, query).items], case.relevant, SIZE)
-        for one, case in zip(seen, cases, strict=True)
-    ]
+    found = [slate_ndcg(ranker, one, case, query) for one, case in zip(seen, cases, strict=True)]
     return float(np.mean(found)) if found else 0.0
