@@ -146,6 +146,7 @@ def _simulate(command: Simulate) -> None:
     _check_writable(command.out)
     inputs, reporter, watch = _read(command, until_ms)
     with _quiet_start():
+        from trainer.simulation.frontier import FRONTIER_ROWS
         from trainer.simulation.simulate import Plan, simulate
     plan = Plan(
         users=command.users,
@@ -153,6 +154,7 @@ def _simulate(command: Simulate) -> None:
         seeds=command.seeds,
         first_seed=command.first_seed,
         biases=command.biases,
+        frontier=FRONTIER_ROWS if command.frontier else (),
         burst_rounds=command.burst_rounds,
         workers=command.processes,
     )

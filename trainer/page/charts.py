@@ -5,10 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from trainer.page.style import STYLE
+
 WIDTH = 720
 LABEL, RIGHT = 290, 80
 LINE_PX = 24
-PLOT_HEIGHT, LEFT, BOTTOM = 260, 56, 42
+PLOT_HEIGHT, LEFT, BOTTOM, TITLE_HEIGHT = 260, 56, 42, 28
+TEXT_PX, TEXT_HEIGHT = 150, 13  # of the name of a line
+COLOURS = 4  # that the style has
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,16 @@ class Curve:
     points: Sequence[Point]
 
 
+@dataclass(frozen=True)
+class Plot:
+    """Curves over a common x, under a title."""
+
+    title: str
+    lines: Sequence[Curve]
+    x_name: str
+    y_name: str
+
+
 def intervals(marks: Sequence[Mark], signed: bool = False) -> str:
     """A dot and an interval a line; signed: around a zero line, with signs."""
     if not marks:
@@ -70,9 +84,32 @@ def intervals(marks: Sequence[Mark], signed: bool = False) -> str:
 
 def curves(lines: Sequence[Curve], x_name: str, y_name: str) -> str:
     """Lines over a common x; a point is named where it has a name."""
+    parts = _curves(lines, x_name, y_name)
+    return _svg(PLOT_HEIGHT, parts) if parts else ""
+
+
+def plotted(plot: Plot) -> str:
+    """The same with its title."""
+    return f'<p class="lead">{escape(plot.title)}</p>{curves(plot.lines, plot.x_name, plot.y_name)}'
+
+
+def drawing(plots: Sequence[Plot]) -> str:
+    """Plots under each other, as an SVG file that stands alone."""
+    each = TITLE_HEIGHT + PLOT_HEIGHT
+    height = each * max(len(plots), 1)
+    parts = [f"<style>{STYLE}</style>", f'<rect width="{WIDTH}" height="{height}" style="fill:var(--card)"/>']
+    for place, plot in enumerate(plots):
+        inner = "".join(_curves(plot.lines, plot.x_name, plot.y_name))
+        title = f'<text class="title" x="{LEFT}" y="{TITLE_HEIGHT - 8}">{escape(plot.title)}</text>'
+        moved = f'<g transform="translate(0 {TITLE_HEIGHT})">{inner}</g>'
+        parts.append(f'<g transform="translate(0 {each * place})">{title}{moved}</g>')
+    return _svg(height, parts, ' xmlns="http://www.w3.org/2000/svg"') + "\n"
+
+
+def _curves(lines: Sequence[Curve], x_name: str, y_name: str) -> list[str]:
     points = [point for line in lines for point in line.points]
     if not points:
-        return ""
+        return []
     x, x_ticks = _scale([point.x for point in points], LEFT, WIDTH - RIGHT)
     y, y_ticks = _scale([bound for point in points for bound in (point.low, point.high)], PLOT_HEIGHT - BOTTOM, 12)
     out = [
@@ -86,13 +123,13 @@ def curves(lines: Sequence[Curve], x_name: str, y_name: str) -> str:
     ]
     out.append(f'<text class="name" x="{LEFT}" y="{PLOT_HEIGHT - 4}">{escape(x_name)} →   ↑ {escape(y_name)}</text>')
     for place, line in enumerate(lines):
-        out += _curve(line, place % 4, x, y)
-        if len(lines) > 1:
-            last, at = line.points[-1], place % 4
-            out.append(
-                f'<text class="end c{at}" x="{x(last.x) + 9:.1f}" y="{y(last.y) + 4:.1f}">{escape(line.name)}</text>'
-            )
-    return _svg(PLOT_HEIGHT, out)
+        out += _curve(line, place % COLOURS, x, y)
+    if len(lines) > 1:
+        ends = [(x(line.points[-1].x) + 9, y(line.points[-1].y) + 4) for line in lines]
+        for place, (line, at, level) in enumerate(zip(lines, ends, _apart(ends), strict=True)):
+            kind = f"end c{place % COLOURS}"
+            out.append(f'<text class="{kind}" x="{at[0]:.1f}" y="{level:.1f}">{escape(line.name)}</text>')
+    return out
 
 
 def bars(values: Sequence[tuple[str, float]], unit: str = "") -> str:
@@ -143,5 +180,17 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _svg(height: float, parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
+def _apart(ends: Sequence[tuple[float, float]]) -> list[float]:
+    """The heights of texts that begin at these (x, y), moved down where one would stand on another."""
+    levels = [y for _, y in ends]
+    for place in sorted(range(len(ends)), key=lambda at: ends[at][1]):
+        settled = [at for at in range(len(ends)) if (ends[at][1], at) < (ends[place][1], place)]
+        for at in sorted(settled, key=lambda other: levels[other]):
+            near = abs(ends[at][0] - ends[place][0]) < TEXT_PX
+            if near and abs(levels[at] - levels[place]) < TEXT_HEIGHT:
+                levels[place] = levels[at] + TEXT_HEIGHT
+    return levels
+
+
+def _svg(height: float, parts: Sequence[str], kind: str = "") -> str:
+    return f'<svg{kind} viewBox="0 0 {WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'

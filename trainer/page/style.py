@@ -30,6 +30,7 @@ svg text{fill:var(--ink)}
 svg text.plain{fill:var(--soft)}
 svg text.strong,svg .end{font-weight:600}
 svg text.strong{fill:var(--accent)}
+svg .title{font-size:15px;font-weight:600}
 svg .number{font-variant-numeric:tabular-nums}
 svg .tick,svg .name{fill:var(--soft);font-size:11.5px}
 .axis,.grid{stroke:var(--line)}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from trainer.page.charts import Curve, Point, curves
+from trainer.page.charts import Curve, Plot, Point, curves, plotted
 from trainer.page.style import STYLE
 
 PLOTS = {
@@ -22,12 +22,20 @@ PLOTS = {
     "new_interests": ("New interests", "Topics people never cared for and have chosen from so far."),
     "churn_risk": ("Churn risk", "Share of people none of whose choices is among the tenth of items they like best."),
 }
-FRONTIER = ("utility", "kl")
+COSTS = (
+    "What people like of what they choose against how much of the drift of relevance alone is left. Better is higher "
+    "and further to the left; with --frontier the line is what is served, holding so many times as much as it does."
+)
 
 
-def page(figures: Sequence[Mapping[str, Any]], means: Mapping[str, Mapping[str, Sequence[float]]], people: int) -> str:
-    """HTML of figures (row, metric, value, low, high) and of means by row, metric and round."""
-    sections = [_frontier(means)]
+def page(
+    figures: Sequence[Mapping[str, Any]],
+    means: Mapping[str, Mapping[str, Sequence[float]]],
+    frontier: Sequence[Plot],
+    people: int,
+) -> str:
+    """HTML of figures (row, metric, value, low, high), of means by row, metric and round, and of what holding costs."""
+    sections = [_section("What it costs", COSTS, "".join(plotted(plot) for plot in frontier))] if frontier else []
     sections += [_section(title, said, _rounds(means, metric)) for metric, (title, said) in PLOTS.items()]
     sections.append(_section("All figures", "Brackets: see the command's help.", _table(figures)))
     return (
@@ -37,15 +45,6 @@ def page(figures: Sequence[Mapping[str, Any]], means: Mapping[str, Mapping[str, 
         "of ten, three choices by true preference, tastes drifting towards what is chosen, links counted anew every "
         f"five rounds. Every row lives through the same luck.</p>{''.join(sections)}</main></body></html>\n"
     )
-
-
-def _frontier(means: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
-    x, y = FRONTIER
-    points = [
-        Curve(name, [Point(sum(of[x]) / len(of[x]), of[y][-1], of[y][-1], of[y][-1])]) for name, of in means.items()
-    ]
-    said = "Mean utility over all rounds against the drift at the end. Better is further to the right and lower."
-    return _section("What it costs", said, curves(points, "mean utility", "drift, KL"))
 
 
 def _rounds(means: Mapping[str, Mapping[str, Sequence[float]]], metric: str) -> str:

@@ -15,13 +15,15 @@ import numpy.typing as npt
 
 from trainer.evaluation.metrics import BOOTSTRAP_ROUNDS
 from trainer.evaluation.table import Figure
+from trainer.page.charts import drawing
 from trainer.simulation.burst import Burst, Like
 from trainer.simulation.figures import BY_PERSON, BY_ROUND, METRICS, Measures
+from trainer.simulation.frontier import frontier
 from trainer.simulation.loop import ROWS
+from trainer.simulation.names import DRIFT_LEFT, UNBIASED, mean_of_rounds, of_round
 from trainer.simulation.page import page
 
 RATIO_MIN = 1e-9  # of what is divided by
-UNBIASED = " (no position bias)"
 
 Doubles = npt.NDArray[np.float64]
 Found = Mapping[str, Sequence[Measures]]
@@ -39,17 +41,17 @@ def figures_of(found: Found, seed: int) -> list[Figure]:
         for metric in METRICS:
             for number in sorted({1, rounds}):
                 values = _values(runs, metric, number - 1)
-                figures.append(_interval(name, f"{metric}, round {number}", values, metric in BY_PERSON, rng))
+                figures.append(_interval(name, of_round(metric, number), values, metric in BY_PERSON, rng))
         for metric in ("utility", "felt_utility"):
             means = np.concatenate([one.of[metric].mean(axis=0) for one in runs])
-            figures.append(_interval(name, f"{metric}, mean of rounds", means, True, rng))
-        figures += _ratio(name, "kl over relevance only", runs, plain, "kl", rounds - 1, rng)
+            figures.append(_interval(name, mean_of_rounds(metric), means, True, rng))
+        figures += _ratio(name, DRIFT_LEFT, runs, plain, "kl", rounds - 1, rng)
         for number in sorted({1, rounds}):
-            metric = f"utility, round {number}, over relevance only"
+            metric = f"{of_round('utility', number)}, over relevance only"
             figures += _ratio(name, metric, runs, plain, "utility", number - 1, rng)
         if (ours := found.get(_like(ROWS[-1].name, name))) and ours is not runs:
             less = _values(runs, "utility", rounds - 1) - _values(ours, "utility", rounds - 1)
-            figures.append(_interval(name, f"utility, round {rounds}, less what is served", less, True, rng))
+            figures.append(_interval(name, f"{of_round('utility', rounds)}, less what is served", less, True, rng))
     return figures
 
 
@@ -116,13 +118,13 @@ def lines(figures: Sequence[Figure], found: Found) -> list[str]:
     """The table for a person: a row a line, of the first and the last round."""
     rounds = len(next(iter(found.values()))[0].of["coverage"])
     shown = (
-        ("KL", f"kl, round {rounds}"),
-        ("KL / none", "kl over relevance only"),
-        ("utility 1", "utility, round 1"),
+        ("KL", of_round("kl", rounds)),
+        ("KL / none", DRIFT_LEFT),
+        ("utility 1", of_round("utility", 1)),
         ("utility 1 / none", "utility, round 1, over relevance only"),
-        (f"utility {rounds}", f"utility, round {rounds}"),
-        (f"felt {rounds}", f"felt_utility, round {rounds}"),
-        (f"coverage {rounds}", f"coverage, round {rounds}"),
+        (f"utility {rounds}", of_round("utility", rounds)),
+        (f"felt {rounds}", of_round("felt_utility", rounds)),
+        (f"coverage {rounds}", of_round("coverage", rounds)),
     )
     value = {(figure.row, figure.metric): figure for figure in figures}
     width = max(len(name) for name in found)
@@ -140,7 +142,7 @@ def lines(figures: Sequence[Figure], found: Found) -> list[str]:
 
 
 def write(out: Path, figures: Sequence[Figure], found: Found, first_seed: int, people: int) -> None:
-    """simulation.json, .csv (means a row, seed and round) and .html, in a directory that is there."""
+    """simulation.json, .csv (means a row, seed and round) and .html, and frontier.svg, in a directory that is there."""
     (out / "simulation.json").write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
     with (out / "simulation.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -150,7 +152,11 @@ def write(out: Path, figures: Sequence[Figure], found: Found, first_seed: int, p
                 for number in range(len(one.of[BY_ROUND[0]])):
                     measures = [f"{one.mean(metric, number):.6f}" for metric in METRICS]
                     writer.writerow([name, first_seed + place, number + 1, *measures])
-    (out / "simulation.html").write_text(page([asdict(figure) for figure in figures], _means(found), people))
+    said, means = [asdict(figure) for figure in figures], _means(found)
+    plots = frontier(said, len(next(iter(found.values()))[0].of[BY_ROUND[0]]))
+    (out / "simulation.html").write_text(page(said, means, plots, people))
+    if plots:
+        (out / "frontier.svg").write_text(drawing(plots))
 
 
 def _means(found: Found) -> dict[str, dict[str, list[float]]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from pydantic_settings import CliImplicitFlag
 
 from trainer.settings import HistorySettings
 
@@ -26,7 +27,9 @@ class Simulate(HistorySettings):
     burst_rounds: int = Field(
         100, ge=0, le=1_000, description="how long to wait until slates are back after a burst; 0 leaves bursts out"
     )
-
+    frontier: CliImplicitFlag[bool] = Field(
+        False, description="also simulate what is served holding less and more, and draw what that trades"
+    )
     workers: int = Field(0, ge=0, le=256, description="loops at the same time; 0: one a processor, at most 8")
 
     @property

@@ -18,8 +18,9 @@ from trainer.progress import Reporter
 from trainer.settings import HistorySettings
 from trainer.simulation.figures import Measures
 from trainer.simulation.loop import ROWS, Row
+from trainer.simulation.names import UNBIASED
 from trainer.simulation.people import fit_tastes
-from trainer.simulation.report import UNBIASED, burst_figures, figures_of, lines, write
+from trainer.simulation.report import burst_figures, figures_of, lines, write
 from trainer.simulation.workers import Job, Players, Stage, players
 from trainer.simulation.world import first_halves, who_did_enough
 from trainer.timing import Stopwatch
@@ -33,7 +34,7 @@ class Plan:
     """How much is simulated.
 
     biases: with a bias for the first places, without, or both; burst_rounds: 0 leaves bursts out
-    workers: how many loops run at the same time
+    workers: how many loops run at the same time; frontier: rows of the loops alone
     """
 
     users: int
@@ -43,6 +44,7 @@ class Plan:
     biases: tuple[bool, ...]
     burst_rounds: int
     rows: tuple[Row, ...] = ROWS
+    frontier: tuple[Row, ...] = ()
     workers: int = 1
 
     def jobs(self, biased: bool) -> list[Job]:
@@ -50,14 +52,13 @@ class Plan:
         return [
             Job(row, self.users, self.rounds, biased, self.first_seed + number)
             for number in range(self.seeds)
-            for row in self.rows
+            for row in self.rows + self.frontier
         ]
 
     def burst_jobs(self) -> list[Job]:
-        """All bursts."""
-        return [
-            job._replace(users=min(self.users, BURST_USERS), rounds=self.burst_rounds) for job in self.jobs(biased=True)
-        ]
+        """All bursts; what holding costs is told without them."""
+        jobs = replace(self, frontier=()).jobs(biased=True)
+        return [job._replace(users=min(self.users, BURST_USERS), rounds=self.burst_rounds) for job in jobs]
 
 
 def simulate(
@@ -69,8 +70,8 @@ def simulate(
     reporter: Reporter,
     watch: Stopwatch,
 ) -> list[Figure]:
-    """Run everything and write simulation.csv, .json and .html into `out`. known: a bundle learned from first halves,
-    where there is one already. Raises HistoryRejected where nobody did enough."""
+    """Run everything and write simulation.csv, .json and .html, and frontier.svg into `out`. Raises HistoryRejected
+    where nobody did enough. known: a bundle learned from first halves, where there is one already."""
     first = first_halves(inputs.events)
     who_did_enough(first)  # refuses before minutes are spent on learning
     path = bundles.resolve(known) if known else _learn(replace(inputs, events=first), settings, out, reporter, watch)
@@ -99,7 +100,7 @@ def _learn(inputs: Inputs, settings: HistorySettings, out: Path, reporter: Repor
 def _loops(them: Players, plan: Plan, reporter: Reporter, watch: Stopwatch) -> dict[str, list[Measures]]:
     """By row, the measures of each seed."""
     found: dict[str, list[Measures]] = {}
-    with watch.lap("loops"), reporter.task("loops", len(plan.rows) * plan.seeds * len(plan.biases)) as tick:
+    with watch.lap("loops"), reporter.task("loops", len(plan.jobs(True)) * len(plan.biases)) as tick:
         for biased in plan.biases:
             jobs = plan.jobs(biased)
             for job, measures in zip(jobs, them.loops(jobs, tick), strict=True):

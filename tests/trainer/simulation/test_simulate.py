@@ -8,69 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from interests import bundle as bundles
 from interests.bundle import Bundle
 from interests.errors import HistoryRejected
 from interests.events import Action
 from ranking.diversify import METHODS
-from tests.support import tiny_bundle
 from tests.support.tiny_bundle import ITEMS_A_TOPIC, TOPICS
 from tests.trainer.build import events
+from tests.trainer.simulation.conftest import USERS
 from trainer.app import main
 from trainer.data import Events
 from trainer.simulation.burst import BURST_EVENTS, after_events, burst, foreign_topics, one_like, topic_items
 from trainer.simulation.figures import Measures, divergence, measure_trace
 from trainer.simulation.loop import ROWS, SIZE, Row, Trace, World, recount, run
-from trainer.simulation.people import CHOICES, People, Tastes, fit_tastes
+from trainer.simulation.people import CHOICES, People, Tastes
 from trainer.simulation.report import figures_of, lines, write
 from trainer.simulation.workers import Job, Stage, players
-from trainer.simulation.world import EVENTS_MIN, build, first_halves, first_mixes
+from trainer.simulation.world import EVENTS_MIN, build, first_halves
 
-USERS, HAD = 16, 40
 RELEVANCE, SERVED = ROWS[0], ROWS[-1]
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_bundle.write(tmp_path_factory.mktemp("bundle"), diversity_default=0.4)
-
-
-@pytest.fixture(scope="module")
-def bundle(path: Path) -> Bundle:
-    return bundles.load(path)
-
-
-@pytest.fixture(scope="module")
-def history() -> Events:
-    """Each user has three topics, one of them most, an event a day."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for user in range(USERS):
-        topics = rng.permutation(TOPICS)[:3]
-        for day in range(HAD):
-            topic = rng.choice(topics, p=[0.6, 0.25, 0.15])
-            rows.append((user, int(topic * ITEMS_A_TOPIC + rng.integers(ITEMS_A_TOPIC)), float(day)))
-    return events(rows, items=TOPICS * ITEMS_A_TOPIC)
-
-
-@pytest.fixture(scope="module")
-def tastes(history: Events) -> Tastes:
-    return fit_tastes(history, 0)
-
-
-@pytest.fixture(scope="module")
-def world(bundle: Bundle, history: Events, tastes: Tastes) -> World:
-    return build(bundle, first_halves(history), tastes, USERS, seed=1)
-
-
-@pytest.fixture(scope="module")
-def mixes(bundle: Bundle, world: World) -> np.ndarray:
-    return first_mixes(bundle, world.events, world.users)
-
-
-@pytest.fixture(scope="module")
-def measured(world: World, mixes: np.ndarray) -> dict[str, Measures]:
-    return {row.name: measure_trace(run(world, row, 12, True, 1), mixes, world.tastes, world.bundle) for row in ROWS}
 
 
 def test_first_halves_end_with_a_whole_moment() -> None:
@@ -217,7 +172,7 @@ def test_figures_come_with_intervals_and_ratios_against_relevance_alone(
     said = json.loads((tmp_path / "simulation.json").read_text())
     assert set(said[0]) == {"row", "metric", "value", "low", "high"}
     page = (tmp_path / "simulation.html").read_text()
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
