@@ -1,9 +1,11 @@
 """Implicit matrix factorisation by alternating least squares, and the exact fold-in of one history.
 
     minimise  sum over (u, i) of c_ui * (p_ui - x_u . y_i)^2 + regularisation * (|x_u|^2 + |y_i|^2)
-    p_ui = 1 where the user had the item, else 0;  c_ui = 1 + alpha * log(1 + weight_ui)
+    p_ui = 1 where the user had the item, else 0
+    c_ui = 1 + alpha * log(1 + weight_ui), or 1 + alpha for each item had
 
-The weight is the faded sum that a state holds of the item, so fold-in of a live state continues the training.
+The weight is the faded sum that a state holds of the item, so fold-in of a live state continues the training. Which
+confidence, and how large alpha and regularisation are: `FactorRule`, chosen in trainer/factor_choice.py.
 Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008; solved by a few conjugate
 gradient steps from the previous sweep: Takács, Pilászy, Tikk, RecSys 2011.
 """
@@ -13,25 +15,53 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+from scipy import linalg, sparse
 
 from trainer.data import Events, faded_strengths
 
-ALPHA = 10.0
-REGULARISATION = 5.0
 SWEEP_STEPS = 3
 CHUNK = 65_536  # entries a gather takes at once, so that it stays in the cache
 
 Floats = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class FactorRule:
+    """How sure an event makes, and how hard factors are held near 0.
+
+    is_fading: whether confidence grows with the faded weight; else all items had count alike, however long ago
+    """
+
+    alpha: float = 10.0
+    regularisation: float = 5.0
+    is_fading: bool = True
+
+    def confidences(self, weights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """c - 1 for each weight; 0 for 0."""
+        grown = np.log1p(weights) if self.is_fading else (weights > 0).astype(weights.dtype)
+        extra: npt.NDArray[np.floating] = self.alpha * grown
+        return extra
+
+
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """user_factors (u, d), item_factors (n, d), gram (d, d) = sum of item outer products plus the regularisation."""
+    """users (u, d), items (n, d), gram (d, d) = sum of item outer products plus the regularisation of the rule."""
 
     users: Floats
     items: Floats
     gram: npt.NDArray[np.float64]
+    rule: FactorRule
+
+    def whitened(self) -> "Factors":
+        """The same products of users and items in axes where the gram is the identity.
+
+        There no eigenvalue of a fold-in's system is below 1 or above 1 + its largest confidence, so that a few steps
+        of conjugate gradient solve it, in float32 too; as trained, the axes of a small shop differ ten thousandfold.
+        """
+        root = np.linalg.cholesky(self.gram)
+        items = linalg.solve_triangular(root, self.items.T.astype(np.float64), lower=True).T.astype(np.float32)
+        users = (self.users.astype(np.float64) @ root).astype(np.float32)
+        return Factors(users, np.ascontiguousarray(items), np.eye(len(root)), self.rule)
 
 
 def weight_matrix(events: Events) -> sparse.csr_array:
@@ -44,41 +74,41 @@ def weight_matrix(events: Events) -> sparse.csr_array:
     return matrix.astype(np.float32)
 
 
-def confidences(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """c - 1 for each weight; 0 for 0."""
-    extra: npt.NDArray[np.floating] = ALPHA * np.log1p(weights)
-    return extra
-
-
 def factorise(
-    weights: sparse.csr_array, dim: int, sweeps: int, seed: int, tick: Callable[[], None] = lambda: None
+    weights: sparse.csr_array,
+    dim: int,
+    sweeps: int,
+    seed: int,
+    tick: Callable[[], None] = lambda: None,
+    rule: FactorRule | None = None,
+    start: Factors | None = None,
 ) -> Factors:
-    """Fit to a (users, items) matrix of positive weights. O(sweeps * entries * dim); `tick` is called each sweep."""
-    rng = np.random.default_rng(seed)
+    """Fit to a (users, items) matrix of positive weights. O(sweeps * entries * dim); `tick` is called each sweep.
+
+    rule: None means the usual one; start: where to go on from, None means from noise
+    """
+    rule = rule or FactorRule()
     extra = sparse.csr_array(
-        (confidences(weights.data).astype(np.float32), weights.indices, weights.indptr), weights.shape
+        (rule.confidences(weights.data).astype(np.float32), weights.indices, weights.indptr), weights.shape
     )
     flipped = sparse.csr_array(extra.T)
-    users = np.zeros((weights.shape[0], dim), dtype=np.float32)
-    items = (rng.normal(size=(weights.shape[1], dim)) * 0.1).astype(np.float32)
-    items[np.diff(flipped.indptr) == 0] = 0.0
+    if start is None:
+        users = np.zeros((weights.shape[0], dim), dtype=np.float32)
+        items = (np.random.default_rng(seed).normal(size=(weights.shape[1], dim)) * 0.1).astype(np.float32)
+        items[np.diff(flipped.indptr) == 0] = 0.0
+    else:
+        users, items = start.users, start.items
     for _ in range(sweeps):
-        users = _solve(extra, users, items)
-        items = _solve(flipped, items, users)
+        users = _solve(extra, users, items, rule.regularisation)
+        items = _solve(flipped, items, users, rule.regularisation)
         tick()
-    return Factors(users, items, gram(items))
-
-
-def gram(items: Floats) -> npt.NDArray[np.float64]:
-    """What a fold-in's system starts from, (d, d)."""
     wide = items.astype(np.float64)
-    out: npt.NDArray[np.float64] = wide.T @ wide + REGULARISATION * np.eye(items.shape[1])
-    return out
+    return Factors(users, items, wide.T @ wide + rule.regularisation * np.eye(dim), rule)
 
 
-def fold_in(gram: npt.NDArray[np.float64], factors: Floats, weights: Floats) -> Floats:
+def fold_in(gram: npt.NDArray[np.float64], rule: FactorRule, factors: Floats, weights: Floats) -> Floats:
     """The exact factor (d,) of one history: factors (m, d) of its items, weights (m,), 0 where padded."""
-    extra = confidences(weights.astype(np.float64))
+    extra = rule.confidences(weights.astype(np.float64))
     wide = factors.astype(np.float64)
     target = wide.T @ np.where(weights > 0, 1.0 + extra, 0.0)
     factor: Floats = np.linalg.solve(gram + (wide * extra[:, None]).T @ wide, target).astype(np.float32)
@@ -119,6 +149,6 @@ def solve_rows(
     return x
 
 
-def _solve(extra: sparse.csr_array, start: Floats, others: Floats) -> Floats:
+def _solve(extra: sparse.csr_array, start: Floats, others: Floats, regularisation: float) -> Floats:
     target = sparse.csr_array((1.0 + extra.data, extra.indices, extra.indptr), extra.shape) @ others
-    return solve_rows(extra, target, start, others, REGULARISATION, SWEEP_STEPS)
+    return solve_rows(extra, target, start, others, regularisation, SWEEP_STEPS)

@@ -37,7 +37,9 @@ def fit(
     for line in lines(found, METRICS) if found else []:
         reporter.say(line)
     with watch.lap("count everything"):
-        counted = count(inputs, inputs.events, settings.seed, reporter, measured.links.rule if measured.links else None)
+        counted = count(
+            inputs, inputs.events, settings.seed, reporter, measured.rules.rules if measured.rules else None
+        )
     with watch.lap("encoder on everything"):
         learned = refit(measured.learned, counted, EFFORTS[settings.profile], settings.seed, reporter)
     with watch.lap("export"):

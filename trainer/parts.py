@@ -25,6 +25,7 @@ from trainer.links.cold_neighbours import with_cold
 from trainer.links.neighbours import LinkRule, neighbours, transitions
 from trainer.links.popularity import debuts, log_share, recent_counts
 from trainer.links.repeats import repeat_rates, visit_shares
+from trainer.rules import Rules
 
 LINKS_MAX, LINKS_MIN = 256, 32  # neighbours and transitions of an item
 LINKS_ALL_MAX = 6_000_000  # of all items together: 48 MB each for rows and weights of both kinds
@@ -61,20 +62,21 @@ def count(
     dim: int,
     seed: int,
     tick: Callable[[], None] = lambda: None,
-    rule: LinkRule | None = None,
+    rules: Rules | None = None,
 ) -> Counted:
     """Factors, neighbours, transitions, and the item vectors (n, dim) that the encoder starts from."""
     known = positive(events)
     counts = np.bincount(known.items, minlength=known.item_count).astype(np.int64)
     weights = weight_matrix(known)
-    factors = factorise(weights, dim, SWEEPS, seed, tick)
-    rule, links = rule or LinkRule(), links_an_item(known.item_count)
+    rules, links = rules or Rules(), links_an_item(known.item_count)
+    rule = rules.links
+    factors = factorise(weights, dim, SWEEPS, seed, tick, rules.factors)
     beside = with_cold(*neighbours(known, weights, rule, links), described, counts)
     tick()
     after = transitions(known, rule, links)
     tick()
     start = blend(factors.items, content_vectors(described, unit(factors.items), counts), counts, seed)
-    return Counted(known, counts, factors, beside, after, described, start, rule)
+    return Counted(known, counts, factors.whitened(), beside, after, described, start, rule)
 
 
 def links_an_item(item_count: int) -> int:
@@ -158,14 +160,12 @@ def models(encoder: Encoder, item_vectors: Floats, counted: Counted, props: dict
                 "mask": mask,
             }
         )
+    factors, once = counted.factors, windows.once()  # a fold-in is of distinct items
     folds: list[Feed] = [
-        {
-            "item_factors": counted.factors.items[windows.items[part]] * windows.mask[part][:, :, None],
-            "weights": windows.mask[part],
-        }
+        {"item_factors": factors.items[windows.items[part]] * once[part][:, :, None], "weights": once[part]}
         for part in (slice(0, 1), slice(0, len(users)))
     ]
-    return Models(export_encoder(encoder, sequences, props), export_fold_in(counted.factors.gram, folds, props))
+    return Models(export_encoder(encoder, sequences, props), export_fold_in(factors.gram, factors.rule, folds, props))
 
 
 def manifest(catalogue: Catalogue, made: BundleArrays, exported: Models, counted: Counted, interests: int) -> Manifest:
@@ -176,7 +176,7 @@ def manifest(catalogue: Catalogue, made: BundleArrays, exported: Models, counted
     windows = Sequences(counted.events, HISTORY_MAX).latest(chosen)
     histories: list[dict[str, Any]] = [
         {"rows": windows.items[w][kept], "ages_days": windows.ages_days[w][kept], "actions": windows.actions[w][kept]}
-        for w, kept in enumerate(windows.mask > 0)
+        for w, kept in enumerate(windows.once() > 0)
     ]
     return Manifest(
         version="unset",

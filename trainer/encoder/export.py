@@ -4,10 +4,13 @@
     mf.onnx                against TensorFlow the same way, and against the exact solve: cosine above COSINE_MIN
 
 Fold-in inside the graph is conjugate gradient with a fixed number of steps and the diagonal as its preconditioner; the
-Gram matrix is a constant, so a user's factor needs nothing but the factors and weights of what they had.
+Gram matrix is a constant, so a user's factor needs nothing but the factors and weights of what they had. Of whitened
+factors (trainer/factorise.py) the system's condition is at most 1 + the largest confidence while no item comes twice,
+as in a state, and the steps needed grow with its root.
 """
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +28,10 @@ from interests.manifest import Golden
 from trainer.encoder.encoder_export import arranged
 from trainer.encoder.model import Encoder
 from trainer.encoder.onnx_order import renumber
-from trainer.factorise import ALPHA, fold_in
+from trainer.factorise import FactorRule, fold_in
 
 OPSET = 18
-FOLD_IN_STEPS = 16
+FOLD_IN_STEPS_MIN, STEPS_A_ROOT = 16, 4.0
 PARITY_MAX = 1e-4
 COSINE_MIN = 0.99
 
@@ -75,8 +78,10 @@ def export_encoder(encoder: Encoder, cases: list[Feed], props: Mapping[str, str]
     return _export(ENCODER_MODEL, arranged(encoder), signature, names, cases, props, trained)
 
 
-def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapping[str, str]) -> Checked:
-    """The fold-in as bytes. gram (d, d) as in trainer/factorise.py. Raises ExportFailed."""
+def export_fold_in(
+    gram: npt.NDArray[np.float64], rule: FactorRule, cases: list[Feed], props: Mapping[str, str]
+) -> Checked:
+    """The fold-in as bytes. gram (d, d) and rule as in trainer/factorise.py. Raises ExportFailed."""
     dim = len(gram)
     signature = [
         tf.TensorSpec((None, None, dim), tf.float32, name="item_factors"),
@@ -84,7 +89,7 @@ def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapp
     ]
 
     def run(item_factors: Any, weights: Any) -> dict[str, Any]:
-        return {"factor": tf.identity(solve(gram, item_factors, weights))}
+        return {"factor": tf.identity(solve(gram, rule, item_factors, weights))}
 
     names: dict[str, Dims] = {
         "item_factors": ("batch", "items", dim),
@@ -98,7 +103,7 @@ def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapp
         for found, factors, weights in zip(
             session.run(["factor"], case)[0], case["item_factors"], case["weights"], strict=True
         ):
-            exact = fold_in(gram, factors, weights)
+            exact = fold_in(gram, rule, factors, weights)
             lengths = float(np.linalg.norm(exact) * np.linalg.norm(found))
             cosine = min(cosine, float(exact @ found) / lengths if lengths > 0 else 1.0)
     if not cosine > COSINE_MIN:
@@ -106,15 +111,17 @@ def export_fold_in(gram: npt.NDArray[np.float64], cases: list[Feed], props: Mapp
     return Checked(checked.model, checked.difference_max, cosine)
 
 
-def solve(gram: npt.NDArray[np.float64], factors: Any, weights: Any) -> Any:
-    """Users' factors (B, d) by FOLD_IN_STEPS steps. factors (B, M, d), weights (B, M) with 0 where padded.
+def solve(gram: npt.NDArray[np.float64], rule: FactorRule, factors: Any, weights: Any) -> Any:
+    """Users' factors (B, d) by `fold_in_steps`. factors (B, M, d), weights (B, M) with 0 where padded.
 
     In products of matrices alone, (B, 1, d) a user: TensorFlow's einsum becomes several nodes of reshaping each, and a
     model this small spends its time between nodes.
     """
     own = tf.constant(np.diag(gram)[None, None], tf.float32)
     weights = tf.expand_dims(weights, 1)
-    extra = ALPHA * tf.math.log(1.0 + tf.maximum(weights, 0.0))  # ONNX has no log1p
+    is_had = tf.cast(weights > 0.0, tf.float32)
+    grown = tf.math.log(1.0 + tf.maximum(weights, 0.0)) if rule.is_fading else is_had  # ONNX has no log1p
+    extra = rule.alpha * grown
     target = tf.matmul(tf.where(weights > 0.0, 1.0 + extra, 0.0), factors)
     system = tf.constant(gram[None], tf.float32) + tf.matmul(tf.transpose(factors, (0, 2, 1)) * extra, factors)
     diagonal = own + tf.matmul(extra, factors * factors)
@@ -125,7 +132,7 @@ def solve(gram: npt.NDArray[np.float64], factors: Any, weights: Any) -> Any:
     x, residual = tf.zeros_like(target), target
     scaled = residual / diagonal
     direction, size = scaled, dot(residual, scaled)
-    for _ in range(FOLD_IN_STEPS):
+    for _ in range(fold_in_steps(rule)):
         applied = tf.matmul(direction, system)
         # The floors keep a history that is solved already, or empty, from dividing zero by zero.
         step = size / tf.maximum(dot(direction, applied), 1e-20)
@@ -135,6 +142,11 @@ def solve(gram: npt.NDArray[np.float64], factors: Any, weights: Any) -> Any:
         new_size = dot(residual, scaled)
         direction, size = scaled + new_size / tf.maximum(size, 1e-20) * direction, new_size
     return tf.squeeze(x, 1)
+
+
+def fold_in_steps(rule: FactorRule) -> int:
+    """How many steps solve a fold-in to about float32's own error."""
+    return max(FOLD_IN_STEPS_MIN, math.ceil(STEPS_A_ROOT * math.sqrt(1.0 + rule.alpha)))
 
 
 def golden(

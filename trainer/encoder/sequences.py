@@ -38,6 +38,15 @@ class Windows:
     def __len__(self) -> int:
         return len(self.items)
 
+    def once(self) -> Floats:
+        """The mask (w, L) with the latest place of each item alone."""
+        mask = self.mask.copy()
+        for items, mine in zip(self.items, mask, strict=True):
+            places = np.flatnonzero(mine)[::-1]
+            _, first = np.unique(items[places], return_index=True)
+            mine[np.delete(places, first)] = 0.0
+        return mask
+
     def take(self, rows: Longs) -> "Windows":
         """These windows alone."""
         return Windows(

@@ -23,6 +23,7 @@ from interests.profile import Profile
 from ranking.content import content
 from ranking.query import Query
 from ranking.recommend import Ranker
+from trainer import rules
 from trainer.data import Events, positive, speaks
 from trainer.encoder.learn import learn, next_items, seed_everything
 from trainer.encoder.model import Shape
@@ -31,10 +32,9 @@ from trainer.evaluation.metrics import interval
 from trainer.evaluation.splits import TEST, natural, split
 from trainer.evaluation.table import Figure
 from trainer.inputs import Inputs
-from trainer.links import link_choice
-from trainer.links.link_choice import choose_links
 from trainer.parts import with_manifest
 from trainer.progress import Reporter
+from trainer.rules import CHOOSING_USERS, choose_rules
 from trainer.settings import EFFORTS, HistorySettings
 from trainer.states import Case, absorb_users, profiles
 from trainer.timing import Stopwatch
@@ -163,12 +163,12 @@ def _fit(inputs: Inputs, warm: Events, settings: HistorySettings, reporter: Repo
     last = split(warm, natural(warm)) == TEST
     train, validation = warm.where(~last), warm.where(last)
     known = validation.where(np.isin(validation.users, train.users))
-    relevant = next_items(known, max(effort.stopping_users, effort.weight_users), seed)
+    relevant = next_items(known, max(effort.stopping_users, effort.weight_users, CHOOSING_USERS), seed)
     stopping = dict(list(relevant.items())[: effort.stopping_users])
-    with watch.lap("choose links"), reporter.task("how items are linked", link_choice.steps()) as tick:
-        links = choose_links(positive(train), stopping, tick)
+    with watch.lap("choose rules"), reporter.task("how events are counted", rules.steps()) as tick:
+        chosen_rules = choose_rules(positive(train), relevant, Shape().dim, seed, tick)
     with watch.lap("count"):
-        counted = count(inputs, train, seed, reporter, links.rule)
+        counted = count(inputs, train, seed, reporter, chosen_rules.rules)
     with watch.lap("encoder"):
         learned = learn(counted, stopping, Shape(), effort, seed, None, reporter)
     with watch.lap("choose"), reporter.task("weights, warm and cold", steps() + TICKS) as tick:

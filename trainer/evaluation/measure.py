@@ -12,6 +12,7 @@ from importlib import metadata
 from interests.bundle import Bundle
 from interests.profile import Profile
 from trainer import parts
+from trainer import rules as counting
 from trainer.baselines import chosen as baselines_chosen
 from trainer.baselines.chosen import Chosen, Material
 from trainer.data import Events, positive, speaks
@@ -27,10 +28,8 @@ from trainer.evaluation.splits import TEST, TRAIN, VALIDATION, Part, Protocol
 from trainer.evaluation.table import Table
 from trainer.evaluation.variants import VARIANTS
 from trainer.inputs import Inputs
-from trainer.links import link_choice
-from trainer.links.link_choice import LinkChoice, choose_links
-from trainer.links.neighbours import LinkRule
 from trainer.progress import Reporter
+from trainer.rules import CHOOSING_USERS, RuleChoice, Rules, choose_rules
 from trainer.settings import EFFORTS, HistorySettings
 from trainer.states import Case, profiles
 from trainer.timing import Stopwatch
@@ -68,7 +67,7 @@ class Measured:
     moments: int = 0
     baselines: list[Chosen] = field(default_factory=list)
     best_signals: dict[str, str] = field(default_factory=dict)
-    links: LinkChoice | None = None
+    rules: RuleChoice | None = None
     strengths: dict[str, float] = field(default_factory=dict)
 
 
@@ -78,12 +77,14 @@ def measure(
     """Fit, choose, refit and evaluate, with one seed."""
     effort, seed, events = EFFORTS[settings.profile], settings.seed, inputs.events
     train, before_test = events.where(plan.part == TRAIN), events.where(plan.part != TEST)
-    validation = _pasts(events, asked(events, plan.part, VALIDATION, effort.stopping_users, plan.sample_seed))
-    stopping = {moment.user: moment.relevant for moment, one in validation if len(one.items)}
-    with watch.lap("choose links"), reporter.task("how items are linked", link_choice.steps()) as tick:
-        links = choose_links(positive(train), stopping, tick)
+    most = max(effort.stopping_users, CHOOSING_USERS)
+    validation = _pasts(events, asked(events, plan.part, VALIDATION, most, plan.sample_seed))
+    choosing = {moment.user: moment.relevant for moment, one in validation if len(one.items)}
+    stopping = dict(list(choosing.items())[: effort.stopping_users])
+    with watch.lap("choose rules"), reporter.task("how events are counted", counting.steps()) as tick:
+        chosen = choose_rules(positive(train), choosing, Shape().dim, seed, tick)
     with watch.lap("count"):
-        counted = count(inputs, train, seed, reporter, links.rule)
+        counted = count(inputs, train, seed, reporter, chosen.rules)
     with watch.lap("encoder"):
         learned = learn(counted, stopping, Shape(), effort, seed, tracker, reporter, settings.prune)
     if settings.vectors == "float16" and stopping:
@@ -111,7 +112,7 @@ def measure(
     with watch.lap("choose baselines"):
         baselines = _choose_baselines(inputs, plan, train, validation[: effort.dial_users], reporter)
     with watch.lap("count for the test"):
-        counted = count(inputs, before_test, seed, reporter, links.rule)
+        counted = count(inputs, before_test, seed, reporter, chosen.rules)
     with watch.lap("encoder for the test"):
         learned = refit(learned, counted, effort, seed, reporter)
         bundle = parts.with_manifest(
@@ -124,7 +125,7 @@ def measure(
             bundle, inputs, plan.protocol, plan.part, test, baselines, material, effort, reporter, best, strengths
         )
     users = len({moment.user for moment, _ in test})
-    return Measured(learned, choice, table, users, len(test), baselines, best or {}, links, strengths)
+    return Measured(learned, choice, table, users, len(test), baselines, best or {}, chosen, strengths)
 
 
 def unmeasured(
@@ -139,10 +140,10 @@ def unmeasured(
     return Measured(learned)
 
 
-def count(inputs: Inputs, events: Events, seed: int, reporter: Reporter, rule: LinkRule | None = None) -> parts.Counted:
-    """Everything in closed form; rule: how items are linked, None means the usual way."""
+def count(inputs: Inputs, events: Events, seed: int, reporter: Reporter, rules: Rules | None = None) -> parts.Counted:
+    """Everything in closed form; rules: None means the usual ones."""
     with reporter.task("factors and neighbours", parts.TICKS) as tick:
-        return parts.count(events, inputs.described, Shape().dim, seed, tick, rule)
+        return parts.count(events, inputs.described, Shape().dim, seed, tick, rules)
 
 
 def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings: HistorySettings) -> Bundle:

@@ -8,44 +8,47 @@ import onnxruntime
 import pytest
 
 from tests.trainer.conftest import Fitted
-from trainer.factorise import fold_in
+from trainer.factorise import FactorRule, Factors, fold_in
+
+RULES = (FactorRule(), FactorRule(alpha=40.0, regularisation=1.0, is_fading=False))
 
 
-@pytest.fixture(scope="module")
-def system() -> tuple[Any, list[dict[str, Any]]]:
-    """A Gram matrix of real shape, and histories from one item to many, one padded."""
+@pytest.fixture(scope="module", params=RULES, ids=["fading", "lasting"])
+def system(request: pytest.FixtureRequest) -> tuple[Any, list[dict[str, Any]]]:
+    """The rule and Gram matrix of a small shop, and histories from one item to many, one padded."""
     rng = np.random.default_rng(0)
-    items = (rng.normal(size=(500, 64)) * 0.3).astype(np.float32)
-    gram = items.T.astype(np.float64) @ items + 5.0 * np.eye(64)
-    cases = []
+    spread = (rng.normal(size=(500, 64)) * np.geomspace(1.0, 0.05, 64)).astype(np.float32)
+    gram = spread.T.astype(np.float64) @ spread + request.param.regularisation * np.eye(64)
+    made = Factors(spread[:0], spread, gram, request.param).whitened()
+    items, cases = made.items, []
     for length in (1, 7, 200):
         weights = rng.gamma(0.5, 2.0, size=(2, length)).astype(np.float32)
-        factors = items[rng.integers(0, 500, (2, length))]
+        factors = items[np.stack([rng.permutation(500)[:length] for _ in range(2)])]
         weights[1, length // 2 + 1 :] = 0.0
         factors[1, length // 2 + 1 :] = 0.0
         cases.append({"item_factors": factors, "weights": weights})
-    return gram, cases
+    return (made.gram, made.rule), cases
 
 
 def test_fold_in_inside_the_graph_is_the_exact_solve(system: tuple[Any, list[dict[str, Any]]]) -> None:
     from trainer.encoder.export import export_fold_in
 
-    gram, cases = system
-    exported = export_fold_in(gram, cases, {})
+    (gram, rule), cases = system
+    exported = export_fold_in(gram, rule, cases, {})
     assert exported.difference_max < 1e-4
     assert exported.cosine_min is not None
-    assert exported.cosine_min > 0.99
+    assert exported.cosine_min > 0.999
     session = onnxruntime.InferenceSession(exported.model)
     for case in cases:
         for found, factors, weights in zip(session.run(["factor"], case)[0], *case.values(), strict=True):
-            exact = fold_in(gram, factors, weights)
+            exact = fold_in(gram, rule, factors, weights)
             assert np.linalg.norm(found - exact) < 0.05 * np.linalg.norm(exact)
 
 
 def test_an_empty_history_folds_in_to_zero(system: tuple[Any, list[dict[str, Any]]]) -> None:
     from trainer.encoder.export import export_fold_in
 
-    model = export_fold_in(system[0], [], {}).model
+    model = export_fold_in(*system[0], [], {}).model
     feed = {"item_factors": np.zeros((1, 3, 64), np.float32), "weights": np.zeros((1, 3), np.float32)}
     assert (onnxruntime.InferenceSession(model).run(["factor"], feed)[0] == 0).all()
 
@@ -55,9 +58,9 @@ def test_a_fold_in_of_too_few_steps_does_not_leave(
 ) -> None:
     from trainer.encoder import export
 
-    monkeypatch.setattr(export, "FOLD_IN_STEPS", 1)
+    monkeypatch.setattr(export, "fold_in_steps", lambda rule: 1)
     with pytest.raises(export.ExportFailed, match="cosine to the exact solve"):
-        export.export_fold_in(system[0], system[1], {})
+        export.export_fold_in(*system[0], system[1], {})
 
 
 def test_a_model_has_the_same_bytes_whatever_its_tensors_were_called_and_in_which_order(fitted: Fitted) -> None:
