@@ -115,7 +115,7 @@ class Picker:
             laid.cold.rows, laid.cold.starts, laid.cold.ends, STRENGTH_OF_ACTION,
             in_order(manifest.cold_weights) if manifest.cold_weights else in_order({})[:0],
             manifest.query_half_life_days * MS_PER_DAY, float(manifest.transition_half_life),
-            float(manifest.neighbour_half_life), float(manifest.neighbour_had),
+            float(manifest.neighbour_half_life), float(manifest.neighbour_had), manifest.repeats_default == "allow",
         )  # fmt: skip
         return Shop(*map(_read_only, shop))
 

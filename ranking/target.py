@@ -4,11 +4,12 @@
     base           = (1 - r) * anchor + r * recent mix
     mix            = max(base, min(2 * base, FLOOR)) over its sum             a small interest counts up to double
     narrowing      = (1 - entropy(recent) / entropy(anchor)) * m / (m + HALF_TRUST_EVENTS),  m: recent interactions
-    protection     = (1 + NARROWED * narrowing) * (1 + MEMORY * w / (w + HALF_TRUST)),   w: faded count of impressions
+    protection     = (1 + NARROWED * narrowing^2) * (1 + MEMORY * w / (w + HALF_TRUST)), w: faded count of impressions
 
-So where what a person does lately is narrower than what they are, the anchor holds more and the recent mix says less;
-where slates have been shown, what they left out is paid back sooner. Someone who really moves on takes the anchor
-with them (interests/anchor.py). A user without topics gets the catalogue's recent mix.
+So where what a person does lately is narrower than what they are, the anchor holds more and the recent mix says less:
+little where it is a bit narrower, as anybody's last weeks are, and much where a burst is all there is of it. Where
+slates have been shown, what they left out is paid back sooner. Someone who really moves on takes the anchor with them
+(interests/anchor.py). A user without topics gets the catalogue's recent mix.
 Calibration: Steck, RecSys 2018; memory of exposure in the spirit of amortised fairness, Biega, Gummadi, Weikum, SIGIR
 2018.
 """
@@ -26,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 RECENT = 0.1
 FLOOR = 0.01
 MEMORY = 28.0  # chosen in simulated loops, so that the drift left by the default falls to about a tenth
-NARROWED = 4.0
+NARROWED = 20.0  # chosen in simulated bursts, so that the first slate after one is itself already
 HALF_TRUST = 20.0  # impressions after which exposure counts by half: one slate
 HALF_TRUST_EVENTS = 10.0
 
@@ -37,11 +38,13 @@ class Target(NamedTuple):
     mix (T,): sums to 1, or is empty or all 0 where nothing is known
     shown (T,): places of each topic in what was shown before, faded counts that are not normalised
     protection: how much more closeness is worth than the dial says, from 1
+    again: whether what was had may come again, by the bundle's default
     """
 
     mix: Floats
     shown: Floats
     protection: float = 1.0
+    again: bool = False
 
     def owed(self, size: int) -> Floats:
         """The mix (T,) of the next `size` places that would bring all that was shown nearest to `mix`."""
@@ -53,14 +56,15 @@ class Target(NamedTuple):
 
 def target(bundle: Bundle, profile: Profile) -> Target:
     """What this user's next slate is held to."""
+    again = bundle.manifest.repeats_default == "allow"
     shown = profile.exposure_mix * np.float32(profile.exposure_weight)
     narrowed = narrowing(profile)
     base = _known(profile.anchor, profile.recent_mix, RECENT * (1.0 - narrowed))
     if base is None:
-        return Target(np.array(bundle.arrays.topic_shares, dtype=np.float32), shown)
+        return Target(np.array(bundle.arrays.topic_shares, dtype=np.float32), shown, again=again)
     memory = MEMORY * profile.exposure_weight / (profile.exposure_weight + HALF_TRUST)
     mix = _normal(np.maximum(base, np.minimum(2.0 * base, FLOOR)))
-    return Target(mix, shown, (1.0 + NARROWED * narrowed) * (1.0 + memory))
+    return Target(mix, shown, (1.0 + NARROWED * narrowed * narrowed) * (1.0 + memory), again)
 
 
 def plain(mix: Floats) -> Target:

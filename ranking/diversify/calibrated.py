@@ -4,8 +4,9 @@ The set is chosen greedily, each pick adding most to
 
     (1 - d) * sum of r_i                                                  r: relevance moved to [0, 1]
     + d * protection * n * sum over topics t of mix_t * log(held_t)
-    + d * protection * NOVELTY * sum of log residual
+    + d * NOVELTY * (1 + MEMORY * w / (w + HALF_TRUST)) * sum of log residual
 
+    w = sum of shown, or 0 where what was had may come again
     held_t = (PRIOR + SMOOTHING * n) * mix_t + shown_t + the set's places on t,     n = PRIOR + sum of shown + size
 
 The middle is, up to what the picks cannot change, -n * KL(mix || all that was shown, this slate continuing it): a
@@ -13,9 +14,10 @@ topic's next place is worth mix_t / held share of t, so one that earlier slates 
 round, and a slate without a past owes nothing and stays near relevance. PRIOR places are taken as shown in the mix
 already. The residual (ranking/diversify/residual.py) is what earlier picks cannot express of a vector: that term costs
 a near-duplicate much and everything else little. It is small for a slate by itself, where it would cost relevance, and
-grows with the protection of who is shown slate after slate: what lasts is what a loop did not narrow inside topics
-either. Each gain only falls as the set grows (monotone, submodular), so greedy is within 1 - 1/e of the best. At last
-the set is sorted by relevance: the set keeps the breadth, the order keeps the relevance.
+grows for who is shown slate after slate: where nothing comes twice a loop lives off breadth inside topics. Where what
+was had may come again nobody runs out of it, and the price stays small. Each gain only falls as the set grows
+(monotone, submodular), so greedy is within 1 - 1/e of the best. At last the set is sorted by relevance: the set keeps
+the breadth, the order keeps the relevance.
 
 Calibration: Steck, "Calibrated recommendations", RecSys 2018. Greedy bound: Nemhauser, Wolsey, Fisher, 1978.
 """
@@ -28,7 +30,7 @@ import numpy.typing as npt
 from ranking.diversify.inputs import Floats, Ordered, ordered, unit_scale
 from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.residual import EPSILON, Residual
-from ranking.target import Target
+from ranking.target import HALF_TRUST, MEMORY, Target
 from ranking.topics import SMOOTHING, Mixes
 
 PRIOR = 10.0
@@ -59,7 +61,8 @@ def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: 
     places = PRIOR + float(shown.sum()) + count
     held = np.maximum((PRIOR + SMOOTHING * places) * mix + shown, HELD_MIN)
     price = (diversity * target.protection * places) * mix
-    novelty = diversity * target.protection * NOVELTY
+    tiring = 0.0 if target.again else float(shown.sum())
+    novelty = diversity * NOVELTY * (1.0 + MEMORY * tiring / (tiring + HALF_TRUST))
     topics, shares = candidates.mixes
     if fast is None:
         return _by_numpy(worth, topics, shares, price, held, candidates.vectors, novelty, count)

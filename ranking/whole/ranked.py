@@ -13,6 +13,7 @@ from ranking.diversify.calibrated import HELD_MIN, NOVELTY, PRIOR, WORTH_MIN
 from ranking.diversify.residual import EPSILON
 from ranking.fast import basics, finds, signals
 from ranking.fatigue import FATIGUE
+from ranking.target import HALF_TRUST, MEMORY
 from ranking.topics import SMOOTHING
 from ranking.whole.arrays import LATELY, Marks, Shop, User
 
@@ -82,13 +83,15 @@ def chosen(
         for at in range(len(places)):
             unit = np.float32((np.float64(scores[places[at]]) - low) / (high - low))
             worth[at] = max(1.0 - strength, WORTH_MIN) * np.float64(unit)
-    places_all = PRIOR + np.float64(np.sum(np.maximum(shown, np.float32(0.0)).astype(np.float64))) + size
+    shown_places = np.float64(np.sum(np.maximum(shown, np.float32(0.0)).astype(np.float64)))
+    places_all = PRIOR + shown_places + size
     held, price = np.empty(len(mix), np.float64), np.empty(len(mix), np.float64)
     for topic in range(len(mix)):
         wanted = max(np.float64(mix[topic]), 0.0)
         held[topic] = max((PRIOR + SMOOTHING * places_all) * wanted + max(np.float64(shown[topic]), 0.0), HELD_MIN)
         price[topic] = (strength * protection * places_all) * wanted
-    novelty = strength * protection * NOVELTY
+    tiring = 0.0 if shop.again else shown_places
+    novelty = strength * NOVELTY * (1.0 + MEMORY * tiring / (tiring + HALF_TRUST))
     picks = kernels.calibrated_picks(worth, topics, shares, price, held, vectors, residual, novelty, size)
     best: Rows = places[np.sort(picks)]
     return best

@@ -11,7 +11,7 @@ from ranking.diversify.calibrated import NOVELTY, PRIOR, greedy_set
 from ranking.diversify.dpp import greedy_map
 from ranking.diversify.inputs import ordered
 from ranking.diversify.residual import EPSILON
-from ranking.target import Target, plain
+from ranking.target import HALF_TRUST, MEMORY, Target, plain
 from ranking.topics import SMOOTHING, Mixes
 
 ALL = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
@@ -185,14 +185,15 @@ def test_the_calibrated_set_comes_in_order_of_relevance(seed):
 
 @given(seed=st.integers(0, 10_000))
 def test_a_wider_dial_brings_all_that_was_shown_no_further_from_the_target(seed):
-    relevance, vectors, mixes, target = case(seed, n=60)
+    relevance, vectors, mixes, target = case(seed, n=60, dim=16)  # more than are picked, so that each can be new
     objectives = []
     for dial in (0.0, 0.3, 1.0):
         picks = calibrated(relevance, vectors, mixes, target, 10, dial)
-        objectives.append(target.protection * (closeness(mixes, target, picks, 10) + spanned(vectors, picks)))
-    # Greedy is not the best there is: in one of all 10,000 cases it is a sixth of a percent short.
-    assert objectives[2] >= objectives[0] - 0.005 * abs(objectives[0])
-    assert objectives[2] >= objectives[1] * (1 + 1e-9) - 0.05 * abs(objectives[0])
+        near = target.protection * closeness(mixes, target, picks, 10)
+        objectives.append(near + novelty(target) * spanned(vectors, picks))
+    # Greedy is not the best there is: in 3,000 cases it is at most six thousandths short.
+    assert objectives[2] >= objectives[0]
+    assert objectives[2] >= objectives[1] - 0.02 * abs(objectives[0])
 
 
 @given(seed=st.integers(0, 10_000), compiled=st.booleans())
@@ -206,7 +207,7 @@ def test_each_calibrated_pick_is_the_best_next_one_by_the_formula_written_out(se
     def worth(chosen):
         relevant = (1 - dial) * sum(scaled[place] for place in chosen)
         near = dial * target.protection * closeness(mixes, target, chosen, size)
-        return relevant + near + dial * target.protection * spanned(vectors, chosen)
+        return relevant + near + dial * novelty(target) * spanned(vectors, chosen)
 
     best: list[int] = []
     for _ in range(size):
@@ -256,6 +257,24 @@ def test_a_near_duplicate_gives_way_to_something_new_of_its_topic():
     assert calibrated(relevance, vectors, mixes, target, 2, 0.5) == [0, 2]
 
 
+@pytest.mark.parametrize("compiled", (False, True))
+def test_what_is_like_earlier_picks_costs_more_as_slates_are_shown_unless_what_was_had_comes_again(compiled):
+    vectors = unit(np.array([[1, 0, 0], [1, 0.4, 0], [0, 1, 0], [0, 0, 1]]))
+    relevance = np.array([1.0, 0.9, 0.6, 0.0], dtype=np.float32)
+    mixes = Mixes(np.zeros((4, 1), dtype=np.int32), np.ones((4, 1), dtype=np.float32))
+    mix, nothing, much = np.ones(1, np.float32), np.zeros(1, np.float32), np.full(1, 60.0, np.float32)
+
+    def picks(*target):
+        candidates = ordered(relevance, vectors, mixes, Target(*target), 2, 0.2)
+        return sorted(candidates.original(greedy_set(candidates, Target(*target), 0.2, compiled)))
+
+    assert picks(mix, nothing) == [0, 1]
+    assert picks(mix, much, 20.0) == [0, 2]
+    assert picks(mix, much, 20.0, True) == [0, 1]
+    # A burst makes the mix firmer, and that alone: with one topic there is nothing to hold.
+    assert picks(mix, nothing, 20.0) == [0, 1]
+
+
 def no_topics(n):
     empty = Mixes(np.zeros((n, 0), dtype=np.int32), np.zeros((n, 0), dtype=np.float32))
     return empty, plain(np.zeros(0, dtype=np.float32))
@@ -273,7 +292,7 @@ def closeness(mixes, target, picks, size):
 
 
 def spanned(vectors, picks):
-    """NOVELTY * log of the squared volume that the picks span: empty vectors left out, residuals at least EPSILON."""
+    """Log of the squared volume that the picks span: empty vectors left out, residuals at least EPSILON."""
     total, basis = 0.0, np.zeros((0, vectors.shape[1]))
     for place in picks:
         vector = vectors[place].astype(np.float64)
@@ -283,4 +302,10 @@ def spanned(vectors, picks):
         total += np.log(max(float(rest @ rest), EPSILON))
         if rest @ rest > EPSILON:
             basis = np.vstack([basis, rest / np.linalg.norm(rest)])
-    return NOVELTY * total
+    return total
+
+
+def novelty(target):
+    """What that volume is worth at a dial of 1, as the formula has it."""
+    places = 0.0 if target.again else float(target.shown.sum())
+    return NOVELTY * (1.0 + MEMORY * places / (places + HALF_TRUST))

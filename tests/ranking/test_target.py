@@ -74,6 +74,23 @@ def test_protection_grows_as_slates_are_shown_and_as_the_recent_mix_narrows_agai
     assert calm.protection < narrow.protection < narrower.protection
 
 
+def test_a_burst_is_held_against_firmly_and_weeks_that_are_a_little_narrower_hardly(bundle, ada):
+    busy = replace(ada, recent_rows=np.resize(ada.recent_rows, 60))
+    anchor = shares(3, 2, 2, 1, 1, 1)
+    burst, weeks = (
+        target(bundle, having(busy, anchor, shares(*mix))) for mix in ((9, 1, 0, 0, 0, 0), (4, 2, 2, 1, 1, 0))
+    )
+    assert narrowing(having(busy, anchor, shares(4, 2, 2, 1, 1, 0))) > 0.05
+    assert weeks.protection < 1.5
+    assert burst.protection > 8.0
+
+
+def test_it_knows_whether_what_was_had_may_come_again(bundle, ada, cold):
+    for default, again in (("allow", True), ("filter", False)):
+        said = replace(bundle, manifest=bundle.manifest.model_copy(update={"repeats_default": default}))
+        assert target(said, ada).again is target(said, cold).again is again
+
+
 def test_the_narrower_the_recent_mix_the_less_it_says(bundle, ada):
     anchor = shares(1, 1, 1, 1, 1, 1)
     wide = target(bundle, having(ada, anchor, shares(2, 2, 1, 1, 1, 1))).mix
