@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from interests.bundle import Bundle
+from ranking.target import Target
+from ranking.topics import Mixes
 from trainer.app import TrainerSettings
 from trainer.page.charts import TEXT_HEIGHT, Curve, Point, curves, drawing
 from trainer.simulation.figures import Measures, measure_trace
@@ -31,9 +33,13 @@ def test_holding_once_is_what_serves(world: World) -> None:
     assert (once.shown == run(world, SERVED, 4, True, 1).shown).all()
 
 
-def test_who_holds_more_drifts_less(measured: dict[str, Measures], held: dict[str, Measures]) -> None:
-    nothing, most = held[FRONTIER_ROWS[0].name], held[FRONTIER_ROWS[-1].name]
-    assert max(most.mean("kl"), measured[SERVED.name].mean("kl")) < 0.7 * nothing.mean("kl")
+def test_who_holds_more_comes_closer_to_what_is_owed_and_who_holds_nothing_stays_with_relevance() -> None:
+    relevance, vectors = np.array([1.0, 0.9, 0.8, 0.0], dtype=np.float32), np.zeros((4, 3), dtype=np.float32)
+    mixes = Mixes(np.array([[0], [0], [1], [1]], dtype=np.int32), np.ones((4, 1), dtype=np.float32))
+    aim = Target(np.array([0.3, 0.7], dtype=np.float32), np.zeros(2, dtype=np.float32), 20.0)
+    nothing, twice = (holding(times, relevance, vectors, mixes, aim, 2, 0.02) for times in (0.0, 2.0))
+    assert nothing == [0, 1]
+    assert twice == [0, 2]
 
 
 def test_the_line_goes_from_holding_nothing_to_holding_most_with_what_ships_in_between_and_others_beside_it(
