@@ -87,8 +87,8 @@ def free_address() -> str:
             return f"127.0.0.1:{port}"
 
 
-def wait_for(address: str, timeout_s: float = 60.0) -> None:
-    """Return once a gRPC server answers there."""
+def wait_for(address: str, timeout_s: float = 300.0) -> None:
+    """Return once a gRPC server answers there; a first start compiles for a minute or two."""
     with grpc.insecure_channel(address) as channel:
         grpc.channel_ready_future(channel).result(timeout=timeout_s)
 

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from interests.absorb import DEFAULT_RULE, AbsorbRule
 from interests.events import Action
-from interests.loops import loops
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
@@ -45,10 +44,6 @@ def anchor_weights(
     """
     if not len(rows) or not len(recent_rows):
         return weights
-    if (fast := loops()) is not None:
-        of_events = (recent_rows, recent_ages_days, recent_actions, shown_rows, shown_weights)
-        constants = (RIPE_AT_ONCE, RIPE_HALF_LIFE_DAYS, PROMPTED, SHOWN_MIN)
-        return fast.anchor_weights(rows, weights, *of_events, *by_action(rule), rule.recent_max, *constants)
     place = np.full(int(max(rows.max(), recent_rows.max())) + 1, -1)
     place[rows] = np.arange(len(rows))
     at = place[recent_rows]

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 ANY_ORDER = frozenset({"reassoc", "contract", "nsz"})
 """Sums in any order, so that they use all lanes; NaN and infinity keep their meaning."""
 
@@ -76,6 +78,15 @@ def compiled(function: Callable[..., Any], *signature: "str | Tuple") -> Any:
         made = package.njit(types, cache=bool(directory), nogil=True)(function)
     setattr(module, function.__name__, made)
     return made
+
+
+def read_only(value: Any) -> Any:
+    """A view that nobody may write to: the type that is compiled for. What is no array stays as it is."""
+    if not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 @lru_cache(maxsize=1)

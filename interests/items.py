@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from interests.absorb import DEFAULT_RULE, MS_PER_DAY, AbsorbRule
 from interests.anchor import by_action
+from interests.assembled import Table
 from interests.bundle import Bundle
 from interests.columns import Columns, exposure_columns, memory_columns, recent_columns
 from interests.events import Action
@@ -17,13 +18,36 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 
 
+def had_table(state: InterestState, bundle: Bundle) -> Table:
+    """Faded sums by item and action, as the state has them."""
+    return _table(memory_columns(state.memories), bundle)
+
+
+def recent_table(state: InterestState, bundle: Bundle) -> Table:
+    """The latest interactions, oldest first; without weights."""
+    return _table(recent_columns(state.recent), bundle)
+
+
+def shown_table(state: InterestState, bundle: Bundle) -> Table:
+    """Faded sums of impressions by item."""
+    table = _table(exposure_columns(state.exposure), bundle)
+    return table._replace(actions=np.full(len(table.rows), int(Action.IMPRESSION), dtype=np.int32))
+
+
+def _table(columns: Columns, bundle: Bundle) -> Table:
+    return Table(
+        columns.rows(bundle.row_of),
+        np.array(columns.actions, dtype=np.int32),
+        np.array(columns.weights, dtype=np.float64),
+        np.array(columns.times_ms, dtype=np.int64),
+    )
+
+
 def recent_items(state: InterestState, bundle: Bundle) -> tuple[Rows, npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Rows, event times (ms) and actions of the latest interactions with items the bundle knows, oldest first."""
-    columns = recent_columns(state.recent)
-    rows = columns.rows(bundle.row_of)
-    known = rows >= 0
-    times_ms, actions = np.array(columns.times_ms, dtype=np.int64), np.array(columns.actions, dtype=np.int32)
-    return rows[known], times_ms[known], actions[known]
+    table = recent_table(state, bundle)
+    known = table.rows >= 0
+    return table.rows[known], table.times_ms[known], table.actions[known]
 
 
 class ItemsHad(NamedTuple):
@@ -39,9 +63,9 @@ class ItemsHad(NamedTuple):
 
 def items_had(state: InterestState, bundle: Bundle, rule: AbsorbRule = DEFAULT_RULE) -> ItemsHad:
     """What the user had. A dislike takes back what came before it."""
-    columns = memory_columns(state.memories)
-    rows, actions = columns.rows(bundle.row_of), np.array(columns.actions, dtype=np.int32)
-    faded, times_ms = _faded(columns, state.last_event_ms, by_action(rule)[1][actions])
+    table = had_table(state, bundle)
+    rows, actions, _, times_ms = table
+    faded = _faded(table, state.last_event_ms, rule)
     if (fast := had_loop()) is not None:
         return ItemsHad(*fast(rows, actions, faded, times_ms, int(Action.DISLIKE)))
     disliked_ms = {
@@ -68,18 +92,15 @@ def items_had(state: InterestState, bundle: Bundle, rule: AbsorbRule = DEFAULT_R
 
 def items_shown(state: InterestState, bundle: Bundle, rule: AbsorbRule = DEFAULT_RULE) -> tuple[Rows, Floats]:
     """Rows of what was lately shown, and faded counts of impressions."""
-    columns = exposure_columns(state.exposure)
-    if not columns.item_ids:
-        return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
-    rows = columns.rows(bundle.row_of)
-    faded, _ = _faded(columns, state.last_event_ms, by_action(rule)[1][Action.IMPRESSION])
-    return rows[rows >= 0], faded[rows >= 0].astype(np.float32)
+    table = shown_table(state, bundle)
+    known = table.rows >= 0
+    return table.rows[known], _faded(table, state.last_event_ms, rule)[known].astype(np.float32)
 
 
-def _faded(
-    columns: Columns, now_ms: int, half_life_days: npt.NDArray[np.float64] | np.float64
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Faded sums as they stand at `now_ms`, as `faded_weight` has them, and their times (ms)."""
-    times_ms = np.array(columns.times_ms, dtype=np.int64)
-    elapsed_ms = np.maximum(now_ms - times_ms, 0)
-    return np.array(columns.weights, dtype=np.float64) * np.exp2(-elapsed_ms / (half_life_days * MS_PER_DAY)), times_ms
+def _faded(table: Table, now_ms: int, rule: AbsorbRule) -> npt.NDArray[np.float64]:
+    """Faded sums as they stand at `now_ms`, as `faded_weight` has them."""
+    elapsed_ms = np.maximum(now_ms - table.times_ms, 0)
+    faded: npt.NDArray[np.float64] = table.weights * np.exp2(
+        -elapsed_ms / (by_action(rule)[1][table.actions] * MS_PER_DAY)
+    )
+    return faded

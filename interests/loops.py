@@ -18,13 +18,10 @@ Longs = npt.NDArray[np.int64]
 
 
 class Loops(NamedTuple):
-    """Compiled functions of this module."""
+    """What is called by itself; interests/assembled.py calls the rest."""
 
     mix: Callable[..., Floats]
-    anchor_weights: Callable[..., Floats]
-    steady: Callable[..., Floats]
     entropy: Callable[..., float]
-    topic_interests: Callable[..., tuple[Floats, Floats, Rows]]
 
 
 @lru_cache(maxsize=1)
@@ -32,14 +29,9 @@ def loops() -> Loops | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    compile_into(globals(), dict.fromkeys(("_main_topic", "_ripe", "_shown"), EXACT))
-    return Loops(
-        compiled(mix, "i2 f2 i1 f1 q"),
-        compiled(anchor_weights, "i1 f1 i1 d1 i1 i1 f1 d1 d1 q d d d d"),
-        compiled(steady, "i2 f2 i1 q1"),
-        compiled(entropy, "f1"),
-        compiled(topic_interests, "i2 f2 f2 i1 f1 f1 q d"),
-    )
+    steps = ("_main_topic", "_ripe", "_shown", "anchor_weights", "steady", "topic_interests")
+    compile_into(globals(), dict.fromkeys(steps, EXACT))
+    return Loops(compiled(mix, "i2 f2 i1 f1 q"), compiled(entropy, "f1"))
 
 
 def mix(topics: Rows, shares: Floats, rows: Rows, weights: Floats, topic_count: int) -> Floats:

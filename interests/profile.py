@@ -9,14 +9,18 @@ Calibration's mixes: Steck, "Calibrated recommendations", RecSys 2018.
 """
 
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from interests.absorb import DEFAULT_RULE, MS_PER_DAY, AbsorbRule
-from interests.anchor import anchor_weights, steady
+from interests.anchor import PROMPTED, RIPE_AT_ONCE, RIPE_HALF_LIFE_DAYS, SHOWN_MIN, anchor_weights, by_action, steady
+from interests.assembled import Fixed, Parts, assembler
 from interests.bundle import Bundle
-from interests.items import items_had, items_shown, recent_items
+from interests.compiled import read_only
+from interests.events import Action
+from interests.items import had_table, items_had, items_shown, recent_items, recent_table, shown_table
 from interests.loops import loops
 from interests.state import InterestState, InterestVectors
 
@@ -95,6 +99,47 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
     """Read a state through a bundle. `vectors` must be the bundle's. Raises ValueError otherwise."""
     if vectors.bundle_version != bundle.version:
         raise ValueError(f"vectors of bundle {vectors.bundle_version} read through bundle {bundle.version}")
+    if (fast := assembler()) is not None:
+        tables = (had_table(state, bundle), recent_table(state, bundle), shown_table(state, bundle))
+        parts = fast(fixed(bundle, rule), state.last_event_ms, *tables, len(vectors.interests) == 1)
+        return of_parts(parts, state.user_id, state.version, bundle, state.last_event_ms, vectors)
+    return _step_by_step(state, bundle, vectors, rule)
+
+
+def of_parts(
+    parts: Parts, user_id: str, state_version: int, bundle: Bundle, last_event_ms: int, vectors: InterestVectors
+) -> Profile:
+    """The profile that was put together by the compiled call."""
+    told = ToldInterests(parts.told_vectors, parts.told_shares, parts.told_topics) if len(parts.told_shares) else None
+    return Profile(
+        user_id, state_version, bundle.version, last_event_ms, *parts[:13], vectors, *parts[13:15], told
+    )  # fmt: skip
+
+
+def fixed(bundle: Bundle, rule: AbsorbRule = DEFAULT_RULE) -> Fixed:
+    """What the compiled call needs of a bundle."""
+    if rule is not DEFAULT_RULE:
+        return _fixed(bundle, rule)
+    found = _FIXED.get(bundle)
+    if found is None:
+        found = _FIXED[bundle] = _fixed(bundle, rule)
+    return found
+
+
+_FIXED: WeakKeyDictionary[Bundle, Fixed] = WeakKeyDictionary()
+
+
+def _fixed(bundle: Bundle, rule: AbsorbRule) -> Fixed:
+    arrays, (strengths, half_lives) = bundle.arrays, by_action(rule)
+    return Fixed(
+        read_only(arrays.item_topic_ids), read_only(arrays.item_topic_shares), read_only(arrays.item_vectors),
+        read_only(strengths), read_only(half_lives), int(Action.DISLIKE), rule.recent_max,
+        RIPE_AT_ONCE, RIPE_HALF_LIFE_DAYS, PROMPTED, SHOWN_MIN, RECENT_HALF_LIFE_DAYS,
+        TOPIC_INTERESTS_MAX, TOPIC_INTEREST_SHARE_MIN, bundle.manifest.topic_count,
+    )  # fmt: skip
+
+
+def _step_by_step(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule: AbsorbRule) -> Profile:
     item_rows, item_weights, item_actions, item_times_ms, blocked_rows = items_had(state, bundle, rule)
     recent_rows, recent_times_ms, recent_actions = recent_items(state, bundle)
     ages_days = np.maximum(state.last_event_ms - recent_times_ms, 0) / MS_PER_DAY
@@ -103,7 +148,7 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
     lasting = anchor_weights(item_rows, item_weights, *recent, exposure_rows, exposure_weights, rule)
     lasting = lasting * _steady(bundle, item_rows, item_times_ms // int(MS_PER_DAY))
     anchor = mix(bundle, item_rows, lasting)
-    total = float(item_weights.sum())
+    total = float(item_weights.sum(dtype=np.float64))
     return Profile(
         user_id=state.user_id,
         state_version=state.version,
@@ -131,11 +176,6 @@ def profile(state: InterestState, bundle: Bundle, vectors: InterestVectors, rule
 
 def _topic_interests(bundle: Bundle, rows: Rows, weights: Floats, anchor: Floats) -> ToldInterests | None:
     """The topics that the anchor is made of, each where the user's items of it lie; None where no item has a topic."""
-    if (fast := loops()) is not None and len(rows):
-        arrays, kept_at_least = bundle.arrays, TOPIC_INTEREST_SHARE_MIN
-        shape = (arrays.item_topic_ids, arrays.item_topic_shares, arrays.item_vectors)
-        found = fast.topic_interests(*shape, rows, weights, anchor, TOPIC_INTERESTS_MAX, kept_at_least)
-        return ToldInterests(*found) if len(found[0]) else None
     main = _main_topics(bundle, rows)
     topics = np.argsort(-anchor, kind="stable")[:TOPIC_INTERESTS_MAX]
     kept = [topic for topic in topics.tolist() if anchor[topic] >= TOPIC_INTEREST_SHARE_MIN and (main == topic).any()]
@@ -168,8 +208,6 @@ def mix_of_shares(topics: Rows, shares: Floats, topic_count: int) -> Floats:
 
 def _steady(bundle: Bundle, rows: Rows, days: npt.NDArray[np.int64]) -> Floats:
     """`steady` of these items."""
-    if (fast := loops()) is not None and len(rows):
-        return fast.steady(bundle.arrays.item_topic_ids, bundle.arrays.item_topic_shares, rows, days)
     return steady(_main_topics(bundle, rows), days).astype(np.float32)
 
 

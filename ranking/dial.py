@@ -24,6 +24,7 @@ import numpy as np
 from interests.bundle import Bundle
 from interests.manifest import DialPoint
 from interests.profile import Profile
+from ranking.fast.aims import aims
 from ranking.topics import main_topics, mixes_of
 
 FACTOR_MIN, FACTOR_MAX = 0.5, 1.5
@@ -45,13 +46,13 @@ def diversity(bundle: Bundle, profile: Profile, asked: float | None) -> float:
 def strength(bundle: Bundle, dial: float) -> float:
     """How strongly a method is to diversify, in [0, 1], for a dial to mean what it says; the dial itself where the
     bundle has no curve."""
-    dials, strengths = _curve(bundle)
+    dials, strengths = curve(bundle)
     return _between(dial, dials, strengths)
 
 
 def dial_of(bundle: Bundle, strength: float) -> float:
     """The dial that a strength amounts to: the inverse of `strength`."""
-    dials, strengths = _curve(bundle)
+    dials, strengths = curve(bundle)
     return _between(strength, strengths, dials)
 
 
@@ -67,6 +68,10 @@ def openness(bundle: Bundle, profile: Profile) -> float:
     """By how much rarer what the user takes is than what they are shown, in [-1, 1]; 0 where nothing was shown."""
     if not len(profile.exposure_rows):
         return 0.0
+    if (fast := aims()) is not None:
+        seen, arrays = (profile.exposure_rows, profile.exposure_weights), bundle.arrays
+        of_items = (arrays.item_topic_ids, arrays.item_topic_shares)
+        return fast.openness(profile.anchor, *seen, profile.item_rows, *of_items, HALF_TRUST)
     most = float(profile.anchor.max(initial=0.0))
     topics = main_topics(mixes_of(bundle, profile.exposure_rows))
     known = topics >= 0
@@ -79,7 +84,7 @@ def openness(bundle: Bundle, profile: Profile) -> float:
     return float(rarity @ taken / count - rarity @ shown / shown.sum()) * count / (count + HALF_TRUST)
 
 
-def _curve(bundle: Bundle) -> tuple[list[float], list[float]]:
+def curve(bundle: Bundle) -> tuple[list[float], list[float]]:
     """Dials and strengths, both rising from 0 to 1."""
     return _read_curve(tuple(bundle.manifest.dial_curve))
 

@@ -51,9 +51,8 @@ class Explorer:
         sizes = np.bincount(topics, minlength=bundle.manifest.topic_count)
         ends = np.cumsum(sizes)
         self._bundle = bundle
-        self._of_topic = [
-            rows[order[start:end][:LOOKED_AT]].tolist() for start, end in zip(ends - sizes, ends, strict=True)
-        ]
+        self.of_topic = [rows[order[start:end][:LOOKED_AT]] for start, end in zip(ends - sizes, ends, strict=True)]
+        """By topic the rows that are looked at, most popular first."""
 
     def explore(self, profile: Profile, mix: Floats, chosen: Chosen, allowed: Mask, request: object) -> Explored | None:
         """What to put into the last place of these, or None, which is most often.
@@ -63,14 +62,14 @@ class Explorer:
         if profile.is_cold or len(chosen) < SIZE_MIN or not mix.any():
             return None
         chance = min(EXPLORED_SHARE * len(chosen), CHANCE_MAX)
-        first, second = _drawn(profile, request)
+        first, second = drawn(profile.user_id, profile.state_version, profile.bundle_version, request)
         if first >= chance:
             return None
         topics = np.flatnonzero((mix < NEW_SHARE) & (self._bundle.arrays.topic_shares > 0))
         if not len(topics):
             return None
         there = set(chosen.rows.tolist())
-        of_topic = self._of_topic[topics[int(second * len(topics))]]
+        of_topic = self.of_topic[topics[int(second * len(topics))]].tolist()
         row = next((row for row in of_topic if allowed[row] and row not in there), None)
         return None if row is None else Explored(row, chance / len(topics))
 
@@ -87,8 +86,8 @@ def with_explored(bundle: Bundle, chosen: Chosen, explored: Explored) -> Chosen:
     return kept.followed_by(Chosen([bundle.item_ids[explored.row]], rows, chosen.scores[-1:], sources, interests))
 
 
-def _drawn(profile: Profile, request: object) -> tuple[float, float]:
+def drawn(user_id: str, state_version: int, bundle_version: str, request: object) -> tuple[float, float]:
     """Two numbers in [0, 1) that nothing but this user, state, bundle and request decide."""
-    told = repr((profile.user_id, profile.state_version, profile.bundle_version, request))
+    told = repr((user_id, state_version, bundle_version, request))
     digest = hashlib.blake2b(told.encode(), digest_size=8).digest()
     return int.from_bytes(digest[:4], "little") / 2**32, int.from_bytes(digest[4:], "little") / 2**32

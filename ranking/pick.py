@@ -5,13 +5,14 @@ else, for methods other than the default, and for who is unknown, the same steps
 """
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from interests.absorb import MS_PER_DAY
 from interests.bundle import Bundle
+from interests.compiled import read_only
 from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.diversify import Diversify, calibrated
@@ -55,7 +56,7 @@ class Picker:
 
     def pick(self, profile: Profile, held: Held, weights: Weights, allowed: Mask, size: int) -> tuple[Chosen, Asks]:
         """Up to `size` of the allowed items, and what asked for transitions and neighbours. allowed (n,)"""
-        if picker() is None or self._shop is None or profile.is_cold or not any(weights.values()):
+        if picker() is None or self.shop is None or profile.is_cold or not any(weights.values()):
             return self._step_by_step(profile, held, weights, allowed, size)
         found = self.compiled(profile, held, weights, allowed, size)
         by_transition = Asked(profile.recent_rows.astype(np.int64), found.by_transition)
@@ -67,7 +68,7 @@ class Picker:
         self, profile: Profile, held: Held, weights: Weights, allowed: Mask, size: int, upto: int = CHOSEN
     ) -> Picked:
         """The same by the compiled call, for who is known. upto: how far to go, to measure a part"""
-        fast, shop = picker(), self._shop
+        fast, shop = picker(), self.shop
         assert fast is not None and shop is not None
         parts, open_rows = part_counts(candidate_count(size)), int(np.count_nonzero(allowed))
         near = _NOTHING_NEAR if len(shop.codes) else self._retriever.near(profile, parts, allowed, open_rows)
@@ -77,7 +78,7 @@ class Picker:
             profile.recent_rows, profile.recent_times_ms, profile.recent_actions,
             profile.blocked_rows, profile.last_event_ms, profile.anchor,
             profile.exposure_rows, profile.exposure_weights, vectors.interests, vectors.shares, vectors.factor,
-            told.vectors, told.shares, parts, _pool_size(size), allowed, open_rows, near,
+            told.vectors, told.shares, parts, pool_size(size), allowed, open_rows, near,
             in_order(weights), trust(weights, len(profile.item_rows), self._bundle.manifest.known_items),
             aim.mix, aim.shown, aim.protection, held.strength, size, upto,
         )  # fmt: skip
@@ -88,7 +89,7 @@ class Picker:
         bundle, pulled = self._bundle, pull(self._bundle, profile)
         found = self._retriever.retrieve(profile, candidate_count(size), allowed, pulled)
         scores = tired(profile, found.rows, relevance(bundle, profile, found.rows, pulled, weights))
-        best = pool(scores, found.rows, all_mixes(bundle), held.aim.mix, _pool_size(size))
+        best = pool(scores, found.rows, all_mixes(bundle), held.aim.mix, pool_size(size))
         found, scores = found.take(best), scores[best]
         picks = diversified(bundle, self._method, found.rows, scores, held, size)
         rows, sources = found.rows[picks], found.sources[picks]
@@ -96,7 +97,7 @@ class Picker:
         return Chosen(item_ids(bundle, rows), rows, scores[picks], sources, served), pulled.asks
 
     @cached_property
-    def _shop(self) -> Shop | None:
+    def shop(self) -> Shop | None:
         """What the compiled call needs of the bundle; None where it cannot serve it."""
         manifest, arrays, laid = self._bundle.manifest, self._bundle.arrays, self._retriever.laid
         if self._method is not calibrated:
@@ -117,7 +118,7 @@ class Picker:
             manifest.query_half_life_days * MS_PER_DAY, float(manifest.transition_half_life),
             float(manifest.neighbour_half_life), float(manifest.neighbour_had), manifest.repeats_default == "allow",
         )  # fmt: skip
-        return Shop(*map(_read_only, shop))
+        return Shop(*map(read_only, shop))
 
 
 def diversified(bundle: Bundle, method: Diversify, rows: Rows, scores: Floats, held: Held, size: int) -> list[int]:
@@ -139,7 +140,8 @@ def item_ids(bundle: Bundle, rows: Rows) -> list[str]:
     return [ids[row] for row in rows.tolist()]
 
 
-def _pool_size(size: int) -> int:
+def pool_size(size: int) -> int:
+    """Out of how many of them a slate of this size is chosen."""
     return max(POOL_MIN, CANDIDATES_A_PLACE * size)
 
 
@@ -147,12 +149,3 @@ def _codes(near: Nearby | None, vectors: Floats) -> tuple[npt.NDArray[np.int8], 
     if isinstance(near, Exact):
         return near.codes, near.steps
     return np.zeros((0, vectors.shape[1]), dtype=np.int8), np.zeros(0, dtype=np.float32)
-
-
-def _read_only(value: Any) -> Any:
-    """A view that nobody may write to: the type that is compiled for."""
-    if not isinstance(value, np.ndarray):
-        return value
-    view = value.view()
-    view.flags.writeable = False
-    return view

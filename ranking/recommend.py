@@ -61,7 +61,7 @@ class Ranker:
         self._bundle = bundle
         self._method = method
         self._retriever = Retriever(bundle, may_approximate=may_approximate)
-        self._explorer = Explorer(bundle)
+        self.explorer = Explorer(bundle)
         self.picker = Picker(bundle, method, self._retriever)
 
     def recommend(
@@ -103,7 +103,7 @@ class Ranker:
         explored = None
         if dial > 0.0 and not relaxed:
             request = (query.size, query.diversity, query.repeats, len(skip))
-            explored = self._explorer.explore(profile, aim.mix, chosen, allowed.rows, request)
+            explored = self.explorer.explore(profile, aim.mix, chosen, allowed.rows, request)
         if explored:
             chosen = with_explored(bundle, chosen, explored)
         return Choice(chosen, dial, aim, tuple(relaxed), asks, explored)

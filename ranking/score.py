@@ -102,10 +102,15 @@ def relevance(
 def trust(weights: Weights, items_had: int, known_items: int) -> float:
     """How far the weighted sum counts for somebody who had so many items, in [0, 1]; the rest is popularity."""
     known = min(1.0, items_had / known_items) ** 0.5 if known_items else 1.0
+    own = own_share(weights)
+    return min(1.0, known / own) if own > 0 else 1.0
+
+
+def own_share(weights: Weights) -> float:
+    """How much of the weights is given to what is not the same for everybody, in [0, 1]."""
     of_everybody = sum(weights.get(name, 0.0) for name in ("popularity", "debut"))
     total = sum(weights.values())
-    own = 1.0 - of_everybody / total if total > 0 else 1.0
-    return min(1.0, known / own) if own > 0 else 1.0
+    return 1.0 - of_everybody / total if total > 0 else 1.0
 
 
 def _compiled(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from interests.bundle import Bundle
 from interests.profile import Profile, entropy
+from ranking.fast.aims import aims
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,6 +49,8 @@ class Target(NamedTuple):
 
     def owed(self, size: int) -> Floats:
         """The mix (T,) of the next `size` places that would bring all that was shown nearest to `mix`."""
+        if (fast := aims()) is not None:
+            return fast.owed(self.mix, self.shown, size)
         wanted = np.maximum((self.shown.sum() + size) * self.mix - self.shown, 0.0)
         total = wanted.sum()
         owed: Floats = (wanted / total).astype(np.float32) if total > 0 else self.mix
@@ -57,6 +60,9 @@ class Target(NamedTuple):
 def target(bundle: Bundle, profile: Profile) -> Target:
     """What this user's next slate is held to."""
     again = bundle.manifest.repeats_default == "allow"
+    if (fast := aims()) is not None:
+        of_user = (profile.anchor, profile.recent_mix, profile.exposure_mix, profile.exposure_weight)
+        return Target(*fast.aim(*of_user, len(profile.recent_rows), bundle.arrays.topic_shares, *constants()), again)
     shown = profile.exposure_mix * np.float32(profile.exposure_weight)
     narrowed = narrowing(profile)
     base = _known(profile.anchor, profile.recent_mix, RECENT * (1.0 - narrowed))
@@ -65,6 +71,11 @@ def target(bundle: Bundle, profile: Profile) -> Target:
     memory = MEMORY * profile.exposure_weight / (profile.exposure_weight + HALF_TRUST)
     mix = _normal(np.maximum(base, np.minimum(2.0 * base, FLOOR)))
     return Target(mix, shown, (1.0 + NARROWED * narrowed * narrowed) * (1.0 + memory), again)
+
+
+def constants() -> tuple[float, ...]:
+    """This module's, in the order that ranking/fast/aims.py takes them."""
+    return RECENT, FLOOR, MEMORY, NARROWED, HALF_TRUST, HALF_TRUST_EVENTS
 
 
 def plain(mix: Floats) -> Target:

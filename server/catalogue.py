@@ -69,6 +69,8 @@ class Catalogue:
         self.arrivals = 0  # how often something was said of items that the bundle as it was made does not know
         self.fingerprint = 0
         self.prices: dict[str, float] = {}
+        self.prices_by_row: npt.NDArray[np.float64] = np.zeros(0)
+        """Of the bundle's rows, NaN for none; empty where no item has one."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -94,6 +96,7 @@ class Catalogue:
             _restore(bundle.arrays, row, told)
         self._topic_of = {name: topic for topic, name in enumerate(bundle.topic_names)}
         self.fingerprint = 0
+        self.prices_by_row = np.zeros(0)
         for item in placed:
             self.fingerprint ^= _digest((item.item_id, *_content(item)))
             if item.item_id not in self._items:  # taken back while it was being placed
@@ -182,6 +185,10 @@ class Catalogue:
             self.prices.pop(item.item_id, None)
         else:
             self.prices[item.item_id] = item.price
+            if not len(self.prices_by_row):
+                self.prices_by_row = np.full(len(arrays.available), np.nan)
+        if len(self.prices_by_row):
+            self.prices_by_row[row] = np.nan if item.price is None else item.price
         self.fingerprint ^= _hash(item) ^ (_hash(before) if before else 0)
         return True
 

@@ -7,14 +7,19 @@ import sys
 import time
 from collections.abc import Callable
 
+from interests.assembled import assembler
 from interests.items_loop import had_loop
 from interests.loops import loops
+from interests.stored_loop import reader
 from ranking.fast.causes import causes
 from ranking.fast.mixes import mix_kernels
 from ranking.whole.call import picker
+from server.answer_loop import answerer
 from server.wire_loops import wire_loops
 
-PARTS: tuple[Callable[[], object | None], ...] = (loops, had_loop, picker, mix_kernels, causes, wire_loops)
+PARTS: tuple[Callable[[], object | None], ...] = (
+    loops, had_loop, assembler, reader, picker, answerer, mix_kernels, causes, wire_loops,
+)  # fmt: skip
 
 
 def main() -> None:

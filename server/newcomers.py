@@ -16,9 +16,11 @@ import numpy as np
 
 from interests.bundle import Bundle
 from interests.newcomers import Newcomer, has_place, with_newcomers
+from interests.state import to_bytes, with_vectors
 from ranking.query import Query
 from ranking.recommend import Ranker
 from ranking.topics import all_mixes, main_topics
+from server.answers import Stored
 from server.catalogue import told_of
 from server.items import Item
 from server.states import Serving, anonymous_state, fresh_view
@@ -66,6 +68,8 @@ def try_out(serving: Serving) -> None:
     """One slate of somebody: warms up what is made on first use, and shows that ranking can use the arrays."""
     recent = tuple(serving.bundle.item_ids[:TRIAL_ITEMS])
     view = fresh_view(anonymous_state(recent, serving.bundle), serving)
+    trial = Stored("", view.state.version, to_bytes(with_vectors(view.state, view.profile.vectors)))
+    serving.answerer.of(Query(), [trial], np.zeros(0))
     choice = serving.ranker.choose(view.profile, Query(diversity=0.5))
     serving.writer.body(view.profile, choice, "trial", "", {})
 

@@ -4,20 +4,23 @@ The bytes are those of a message whose field 1 is the slate, so the same ones an
 put behind them, Follow and StreamRecommendations: that field has the same number and type in all three.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from plural.v1 import recommendations_pb2
 
 from interests.errors import StoreUnavailable
-from ranking.identity import slate_id
+from ranking.identity import name_of, slate_id
 from ranking.query import Query
 from ranking.slate import Slate
+from server.answers import Answer, Stored
+from server.batches import Batches
 from server.cache import Made, SlateCache
 from server.catalogue import Catalogue
 from server.messages import slate_message
 from server.metrics import Metrics
-from server.states import States, View
+from server.states import Serving, States, View
 
 
 class Served(NamedTuple):
@@ -28,6 +31,15 @@ class Served(NamedTuple):
     item_ids: tuple[str, ...]
 
 
+class Answered(NamedTuple):
+    """Answers out of what was served, with the catalogue as it was when they were begun."""
+
+    serving: Serving
+    revision: int
+    fingerprint: int
+    answers: list[Answer | None]
+
+
 class Slates:
     """Makes slates, each once. Used from the event loop alone: equal calls at one time share one computation."""
 
@@ -36,6 +48,7 @@ class Slates:
         self._cache = cache
         self._metrics = metrics
         self._catalogue = Catalogue() if catalogue is None else catalogue  # an empty one is false
+        self._batches: Batches[Query, Stored, Answered] = Batches(self._begin, self._end)
 
     @property
     def prices(self) -> Mapping[str, float]:
@@ -54,6 +67,16 @@ class Slates:
         found = None if version is None else self._cached(user_id, query, version)
         return None if found is None else found.body
 
+    def soon(self, user_id: str, query: Query) -> asyncio.Future[bytes | None] | None:
+        """The slate of the user's newest state on its way, made together with others; for who asked `at_hand` before.
+
+        None, now or when it comes, where it is to be had from `of`. Raises StoreUnavailable.
+        """
+        if not self._states.serving.answerer.serves(query):
+            return None
+        stored = self._states.stored_now(user_id)
+        return None if stored is None else self._batches.add(query, stored)
+
     async def of(self, user_id: str, query: Query, *, newest: bool = False) -> Served:
         """The slate of the user's newest state. Raises StoreUnavailable as States.read does."""
         state = None
@@ -70,6 +93,9 @@ class Slates:
                 if made is not None:
                     self._metrics.cache_hits.inc()
                     return Served(made.body, version, made.item_ids)
+        served = self._now(user_id, query) if state is None else None
+        if served is not None:
+            return served
         state = state or await self._states.read(user_id, newest=newest)
         made = self._cached(user_id, query, state.version)
         if made is not None:
@@ -78,13 +104,24 @@ class Slates:
             made = self._make(user_id, query, self._states.view(state))
         return Served(made.body, state.version, made.item_ids)
 
+    def _now(self, user_id: str, query: Query) -> Served | None:
+        """The slate of the newest state in one call; None where the steps are to be taken one by one."""
+        if not self._states.serving.answerer.serves(query):
+            return None
+        try:
+            stored = self._states.stored_now(user_id)
+        except StoreUnavailable:
+            return None
+        if stored is None:
+            return None
+        done = self._begin(query, [stored])()
+        made = self._finish(query, stored, done.answers[0], done)
+        return None if made is None else Served(made.body, stored.version, made.item_ids)
+
     def make(self, view: View, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()) -> Made:
         """A slate without the items of `skip`, going on from `before`, the latest of them in order; not cached."""
         choice = view.serving.ranker.choose(view.profile, query, skip, before)
-        name = slate_id(view.profile, query, sorted(skip))
-        if self._catalogue.fingerprint:
-            # The catalogue is part of what the slate hangs on, and so of its name.
-            name = f"{name}-{self._catalogue.fingerprint:08x}"
+        name = _named(slate_id(view.profile, query, sorted(skip)), self._catalogue.fingerprint)
         user_id = view.profile.user_id
         body = view.serving.writer.body(view.profile, choice, name, user_id, self._catalogue.prices)
         return Made(body, tuple(choice.chosen.item_ids), self._catalogue.revision)
@@ -118,12 +155,53 @@ class Slates:
         made.revision = self._catalogue.revision
         return made
 
+    def _begin(self, query: Query, users: Sequence[Stored]) -> Callable[[], Answered]:
+        """The work of making these slates, for any thread."""
+        serving, catalogue = self._states.serving, self._catalogue
+        revision, fingerprint, prices = catalogue.revision, catalogue.fingerprint, catalogue.prices_by_row
+        return lambda: Answered(serving, revision, fingerprint, serving.answerer.of(query, users, prices))
+
+    def _end(self, query: Query, users: Sequence[Stored], done: Answered) -> list[bytes | None]:
+        """The slates' bytes, those kept that are still right."""
+        made = [self._finish(query, user, answer, done) for user, answer in zip(users, done.answers, strict=True)]
+        return [None if each is None else each.body for each in made]
+
+    def _finish(self, query: Query, user: Stored, answer: Answer | None, done: Answered) -> Made | None:
+        if answer is None:
+            return None
+        bundle = done.serving.bundle
+        item_ids = tuple([bundle.item_ids[row] for row in answer.rows])
+        if not self._catalogue.holds(item_ids, done.revision):
+            return None
+        name = _named(name_of(user.user_id, user.version, bundle.version, query, (), ()), done.fingerprint)
+        body = done.serving.writer.named(name, user.user_id, user.version, answer.rest)
+        made = Made(body, item_ids, done.revision)
+        self._metrics.cache_misses.inc()
+        if done.serving is self._states.serving and self._is_newest(user):
+            self._keep(user.user_id, user.version, query, made)
+        return made
+
+    def _is_newest(self, user: Stored) -> bool:
+        """Whether the user has not moved on meanwhile, or was erased."""
+        try:
+            return self._states.version_now(user.user_id) == user.version
+        except StoreUnavailable:
+            return False
+
+    def _keep(self, user_id: str, version: int, query: Query, made: Made) -> None:
+        self._cache.put(user_id, version, self._states.serving.bundle.version, query, made)
+        self._metrics.cache_bytes.set(self._cache.bytes)
+
     def _make(self, user_id: str, query: Query, view: View) -> Made:
         self._metrics.cache_misses.inc()
         made = self.make(view, query)
-        self._cache.put(user_id, view.state.version, view.serving.bundle.version, query, made)
-        self._metrics.cache_bytes.set(self._cache.bytes)
+        self._keep(user_id, view.state.version, query, made)
         return made
+
+
+def _named(slate: str, fingerprint: int) -> str:
+    """The catalogue is part of what a slate hangs on, and so of its name."""
+    return f"{slate}-{fingerprint:08x}" if fingerprint else slate
 
 
 def body_of(slate: Slate, user_id: str, prices: Mapping[str, float]) -> bytes:

@@ -23,6 +23,7 @@ from interests.profile import Profile, profile
 from interests.state import InterestState
 from interests.stores.base import InterestStore, Snapshot, Snapshots
 from ranking.recommend import Ranker
+from server.answers import Answerer, Stored
 from server.metrics import Metrics
 from server.wire import SlateWriter
 
@@ -49,6 +50,11 @@ class Serving:
     def writer(self) -> SlateWriter:
         """Writes this bundle's slates."""
         return SlateWriter(self.bundle)
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """Answers out of this bundle."""
+        return Answerer(self.bundle, self.ranker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +126,35 @@ class States:
 
     def view(self, state: InterestState) -> View:
         """The state with its profile; O(1) where this user's last view is of the same state and bundle."""
-        view = self._views.get(state.user_id)
-        if view is None or view.state.version != state.version or view.serving is not self.serving:
-            view = self._views[state.user_id] = self.fresh_view(state)
-            while len(self._views) > self._views_max:
-                self._views.popitem(last=False)
-        self._views.move_to_end(state.user_id)
-        return view
+        view = self._last(state.user_id, state.version)
+        return self._remember(self.fresh_view(state)) if view is None else view
+
+    def stored_now(self, user_id: str) -> Stored | None:
+        """The user's newest state as it is stored, where the store does not keep us waiting for it; None also for a
+        user never seen. Raises StoreUnavailable.
+        """
+        version = self.version_now(user_id)
+        data = self._snapshot.stored(user_id) if version and self._snapshot is not None else None
+        return None if data is None or version is None else Stored(user_id, version, data)
 
     def fresh_view(self, state: InterestState) -> View:
         """The same without remembering it, for a state that no store holds."""
         return fresh_view(state, self.serving)
+
+    def _last(self, user_id: str, version: int) -> View | None:
+        view = self._views.get(user_id)
+        if view is None or view.profile.state_version != version or view.serving is not self.serving:
+            return None
+        self._views.move_to_end(user_id)
+        return view
+
+    def _remember(self, view: View) -> View:
+        user_id = view.profile.user_id
+        self._views[user_id] = view
+        self._views.move_to_end(user_id)
+        while len(self._views) > self._views_max:
+            self._views.popitem(last=False)
+        return view
 
     def drop(self, user_id: str) -> None:
         """Forget the last view of a user who has moved on, or was erased."""

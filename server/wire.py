@@ -66,10 +66,6 @@ class SlateWriter:
         aim = choice.aim.owed(len(choice.chosen))
         topics, mix, kl = made_of(self._bundle, choice.chosen.rows, aim)
         parts = (
-            field(_SLATE_ID, slate_id.encode()),
-            field(_USER_ID, user_id.encode()) if user_id else b"",
-            number(_STATE_VERSION, profile.state_version),
-            self._version,
             double(_DIVERSITY, choice.dial),
             self._items(profile, choice, topics, prices),
             self._mix(_MIX, mix),
@@ -77,7 +73,13 @@ class SlateWriter:
             double(_KL, kl),
             field(_RELAXED, bytes(choice.relaxed)) if choice.relaxed else b"",
         )
-        return field(_BODY_SLATE, b"".join(parts))
+        return self.named(slate_id, user_id, profile.state_version, b"".join(parts))
+
+    def named(self, slate_id: str, user_id: str, state_version: int, rest: bytes) -> bytes:
+        """The slate in field 1 of its message: its names, and the rest of its fields."""
+        names = field(_USER_ID, user_id.encode()) if user_id else b""
+        version = number(_STATE_VERSION, state_version)
+        return field(_BODY_SLATE, field(_SLATE_ID, slate_id.encode()) + names + version + self._version + rest)
 
     def _items(self, profile: Profile, choice: Choice, topics: Rows, prices: Mapping[str, float]) -> bytes:
         chosen, drawn = choice.chosen, choice.explored

@@ -133,6 +133,9 @@ class Snapshot(Protocol):
     def version(self, user_id: str) -> int:
         """The version of the user's state, 0 for one never seen."""
 
+    def stored(self, user_id: str) -> bytes | None:
+        """The stored form of the user's state (`to_bytes` of interests/state.py), None for one never seen."""
+
     def close(self) -> None:
         """Let go of it."""
 

@@ -1,4 +1,4 @@
-"""Versions in an LMDB environment as of one moment."""
+"""States in an LMDB environment as of one moment."""
 
 from typing import Any
 
@@ -25,14 +25,22 @@ class LmdbSnapshot:
 
     def version(self, user_id: str) -> int:
         """See Snapshot."""
+        return record.version(self._record(user_id))
+
+    def stored(self, user_id: str) -> bytes | None:
+        """See Snapshot."""
+        data = self._record(user_id)
+        return None if data is None else bytes(data[record.VERSION_BYTES :])
+
+    def _record(self, user_id: str) -> Any:
+        """The bytes as they lie there, good until the transaction ends."""
         key = user_id.encode()
-        # Asked for each warm call, and so without a context manager.
+        # Asked for each call, and so without a context manager.
         try:
-            data = self._txn.get(key, db=self._env.states) if 0 < len(key) <= KEY_BYTES_MAX else None
+            return self._txn.get(key, db=self._env.states) if 0 < len(key) <= KEY_BYTES_MAX else None
         except lmdb.Error:
             with self._env.errors():
                 raise
-        return record.version(data)
 
     def close(self) -> None:
         """See Snapshot."""

@@ -39,7 +39,7 @@ def finds() -> Finds | None:
         return None
     basics.ready()
     compile_into(globals(), {"_coded": ANY_ORDER})
-    steps = ("_passing", "_mark_first", "_mark_popular", "_mark_missing", "_marked")
+    steps = ("_close", "_mark_first", "_mark_popular", "_mark_missing", "_marked")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
     return Finds(
         compiled(nearest, "f1 f2 y2 f1 b1 q q"),
@@ -60,30 +60,29 @@ def nearest(
     """
     count = min(count, open_rows)
     half = np.float32(0.5 * SLACK) * np.abs(query).sum()
-    lowest = np.empty(len(vectors), np.float32)
+    highest = np.empty(len(vectors), np.float32)
     for row in range(len(vectors)):
-        lowest[row] = (_coded(codes, row, query) - half) * steps[row]
+        highest[row] = (_coded(codes, row, query) + half) * steps[row]
     # A sample's threshold first sets most rows aside; where it misled, all are looked at.
     sample, sampled = np.empty(len(vectors) // SAMPLE_STRIDE + 1, np.float32), 0
     for row in range(0, len(vectors), SAMPLE_STRIDE):
-        sample[sampled] = lowest[row]
+        sample[sampled] = highest[row] - 2 * half * steps[row]
         sampled += allowed[row]
     place = 2 * count // SAMPLE_STRIDE + 8
     threshold = basics.kth(sample[:sampled], place) if place <= sampled else np.float32(-np.inf)
-    rows = _passing(lowest, allowed, threshold)
-    if len(rows) < count:
-        rows = _passing(lowest, allowed, np.float32(-np.inf))
+    rows, lowest = _close(highest, steps, half, allowed, threshold)
+    if np.sum(lowest >= threshold) < count:
+        rows, lowest = _close(highest, steps, half, allowed, np.float32(-np.inf))
     if not 0 < count < len(rows):
         return rows[:count]
-    edge = basics.kth(lowest[rows], count)
-    close, found = np.empty(len(vectors), np.int64), 0
-    for row in range(len(vectors)):
-        close[found] = row
-        found += (lowest[row] + 2 * half * steps[row] >= edge) & allowed[row]
-    products = lowest
-    for row in close[:found]:
+    edge = basics.kth(lowest, count)
+    found, products = 0, highest
+    for row in rows:
+        rows[found] = row
+        found += highest[row] >= edge
+    for row in rows[:found]:
         products[row] = basics.dot(vectors, row, query)
-    return basics.above(products, close[:found], count, np.float32(-np.inf))
+    return basics.above(products, rows[:found], count, np.float32(-np.inf))
 
 
 def pulled(reached: Rows, first: Floats, second: Floats, allowed: Mask, count: int) -> Rows:
@@ -245,12 +244,16 @@ def _mark_first(found: npt.NDArray[np.int8], allowed: Mask, rows: Any, count: in
             marked += 1
 
 
-def _passing(values: Floats, allowed: Mask, threshold: np.float32) -> Rows:
-    rows, passing = np.empty(len(values), np.int64), 0
-    for row in range(len(values)):
-        rows[passing] = row  # written in any case: quicker than a branch
-        passing += (values[row] >= threshold) & allowed[row]
-    return rows[:passing]
+def _close(highest: Floats, steps: Floats, half: np.float32, allowed: Mask, threshold: np.float32) -> Any:
+    """Allowed rows whose product may reach the threshold, and the least that each of these can be."""
+    rows, count = np.empty(len(highest), np.int64), 0
+    for row in range(len(highest)):
+        rows[count] = row  # written in any case: quicker than a branch
+        count += (highest[row] >= threshold) & allowed[row]
+    lowest = np.empty(count, np.float32)
+    for at in range(count):
+        lowest[at] = highest[rows[at]] - 2 * half * steps[rows[at]]
+    return rows[:count], lowest
 
 
 def _coded(codes: Codes, row: int, other: Floats) -> Any:

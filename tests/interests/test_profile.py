@@ -143,7 +143,7 @@ def test_a_profile_is_the_same_without_numba(bundle: Bundle, monkeypatch: pytest
     vectors = Encoder(bundle).vectors([state])[0]
     single = replace(vectors, interests=vectors.interests[:1], shares=vectors.shares[:1])
     compiled = profile(state, bundle, single)
-    for name in ("interests.profile.loops", "interests.anchor.loops", "interests.items.had_loop"):
+    for name in ("interests.profile.assembler", "interests.profile.loops", "interests.items.had_loop"):
         monkeypatch.setattr(name, lambda: None)
     plain = profile(state, bundle, single)
     for name in ("anchor", "recent_mix", "exposure_mix", "entropy"):

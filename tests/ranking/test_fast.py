@@ -86,7 +86,7 @@ def test_a_slate_of_a_large_catalogue_is_what_the_steps_give_one_by_one(monkeypa
     ranker = Ranker(large, may_approximate=may_approximate)
     some = [someone(large, seed, recent=10 * seed, interests=1 + seed, had=20 * seed) for seed in range(1, 4)]
     compiled = [ranker.recommend(person, Query()) for person in some]
-    monkeypatch.setattr(Picker, "_shop", None)
+    monkeypatch.setattr(Picker, "shop", None)
     assert [ranker.recommend(person, Query()).items for person in some] == [slate.items for slate in compiled]
 
 

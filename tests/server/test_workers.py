@@ -15,7 +15,7 @@ from plural.v1 import recommendations_pb2
 from pydantic import ValidationError
 
 from tests.support.server import WAIT_S, connect, settings, shared_bundle, until
-from tests.support.server_program import SERVE
+from tests.support.server_program import SERVE, compile_ahead
 
 ASKED = recommendations_pb2.RecommendRequest(user_id="ada", size=3)
 START_S = 60.0
@@ -54,6 +54,7 @@ class Program:
 @asynccontextmanager
 async def workers(directory: Path, *more: str) -> AsyncIterator[Program]:
     """Two workers over one store. No broker needs to be there: nothing is recorded."""
+    compile_ahead()
     arguments = ["--listen", "127.0.0.1:0", "--bundle", str(shared_bundle()), "--workers", "2",
                  "--store", f"lmdb:{directory / 'store'}?map_gib=1", "--brokers", "127.0.0.1:1"]  # fmt: skip
     process = await asyncio.create_subprocess_exec(*SERVE, *arguments, *more, stderr=asyncio.subprocess.PIPE)

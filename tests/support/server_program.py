@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from tests.support.server import shared_bundle
@@ -17,7 +19,12 @@ Running = tuple[asyncio.subprocess.Process, int]
 """A server process and its port."""
 
 START_S = 180.0
-"""A first start compiles what ranks: half a minute of a free core, more where others want it."""
+
+
+@lru_cache(maxsize=1)
+def compile_ahead() -> None:
+    """So that no first start of a server has to: a minute of a free core, and several where others want it too."""
+    subprocess.run([sys.executable, "-m", "server.compile"], check=True, capture_output=True)
 
 
 def flags(directory: Path, *more: str) -> list[str]:
@@ -31,6 +38,7 @@ async def program(
     arguments: Sequence[str], **environment: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     """A server process and its port; killed at the end if it still runs."""
+    compile_ahead()
     process = await asyncio.create_subprocess_exec(
         *SERVE, *arguments, stderr=asyncio.subprocess.PIPE, env=os.environ | environment
     )
