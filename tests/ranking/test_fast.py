@@ -18,7 +18,17 @@ from ranking.score import SIGNALS
 from ranking.slate import Source
 from tests.support.catalogue import catalogue, someone
 
-COMPILED = ("links", "finds", "mix_kernels", "signals_compiled", "greedy_kernels", "wire_loops", "picker", "causes")
+COMPILED = (
+    "links",
+    "finds",
+    "mix_kernels",
+    "signals_compiled",
+    "greedy_kernels",
+    "wire_loops",
+    "picker",
+    "causes",
+    "aims",
+)
 TOLERANCE = 1e-5
 QUERIES = (
     Query(),
