@@ -11,7 +11,7 @@ gradient steps from the previous sweep: Takács, Pilászy, Tikk, RecSys 2011.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from scipy import linalg, sparse
 from trainer.data import Events, faded_strengths
 
 SWEEP_STEPS = 3
+SHORTEST = 0.2
 CHUNK = 65_536  # entries a gather takes at once, so that it stays in the cache
 
 Floats = npt.NDArray[np.float32]
@@ -62,6 +63,18 @@ class Factors:
         items = linalg.solve_triangular(root, self.items.T.astype(np.float64), lower=True).T.astype(np.float32)
         users = (self.users.astype(np.float64) @ root).astype(np.float32)
         return Factors(users, np.ascontiguousarray(items), np.eye(len(root)), self.rule)
+
+    def lifted(self) -> "Factors":
+        """The same with no item's factor shorter than SHORTEST of the long ones; what nobody had stays zero.
+
+        A signal of products over the largest of a user's own is of thousands for who had one obscure item, whose own
+        product is next to nothing, and such a signal can be weighed with no other.
+        """
+        lengths = np.linalg.norm(self.items, axis=1)
+        known = lengths > 0
+        floor = SHORTEST * float(np.quantile(lengths[known], 0.99)) if known.any() else 0.0
+        lift = np.where(known, np.maximum(1.0, floor / np.maximum(lengths, 1e-30)), 0.0).astype(np.float32)
+        return replace(self, items=self.items * lift[:, None])
 
 
 def weight_matrix(events: Events) -> sparse.csr_array:

@@ -76,7 +76,7 @@ def count(
     after = transitions(known, rule, links)
     tick()
     start = blend(factors.items, content_vectors(described, unit(factors.items), counts), counts, seed)
-    return Counted(known, counts, factors.whitened(), beside, after, described, start, rule)
+    return Counted(known, counts, factors.whitened().lifted(), beside, after, described, start, rule)
 
 
 def links_an_item(item_count: int) -> int:

@@ -50,6 +50,7 @@ class Effort(BaseModel):
 
     positions: events that the encoder is trained on, over all its epochs; epochs_max: the most for a small history
     patience: readings of validation without a gain after which it stops
+    weight_users: whom weights are learned on; where few of them give few answers, up to weight_users_max
     evaluation_users, report_users: how many are asked by `evaluate`, and for the report of a fit
     curve_moments: how many of those for a curve's points
     """
@@ -63,6 +64,7 @@ class Effort(BaseModel):
     head_windows: int
     stopping_users: int
     weight_users: int
+    weight_users_max: int
     dial_users: int
     evaluation_users: int
     report_users: int
@@ -77,6 +79,7 @@ EFFORTS: dict[str, Effort] = {
         head_windows=10_000,
         stopping_users=2_000,
         weight_users=1_000,
+        weight_users_max=2_500,
         dial_users=400,
         evaluation_users=3_000,
         report_users=1_000,
@@ -89,6 +92,7 @@ EFFORTS: dict[str, Effort] = {
         head_windows=3_000,
         stopping_users=200,
         weight_users=250,
+        weight_users_max=1_000,
         dial_users=100,
         evaluation_users=400,
         report_users=400,

@@ -5,7 +5,7 @@ import pytest
 
 from tests.trainer.build import events
 from trainer.data import Events
-from trainer.factorise import FactorRule, factorise, fold_in, weight_matrix
+from trainer.factorise import SHORTEST, FactorRule, factorise, fold_in, weight_matrix
 
 
 def two_tastes() -> Events:
@@ -54,6 +54,19 @@ def test_whitened_factors_give_the_same_products_and_easy_systems() -> None:
     values = np.linalg.eigvalsh(white.gram + (mine * extra[:, None]).T @ mine)
     assert values.min() >= 1.0 - 1e-6
     assert values.max() <= 1.0 + extra.max()
+
+
+def test_lifted_factors_are_none_too_short_and_nobodys_stay_zero() -> None:
+    rng = np.random.default_rng(0)
+    rows = [(user, int(item), float(item)) for user in range(40) for item in rng.choice(20, 6, replace=False)]
+    weights = weight_matrix(events([*rows, (40, 20, 0.0)], items=22))  # 20 is one loner's, 21 nobody's
+    trained = factorise(weights, dim=8, sweeps=8, seed=0, rule=FactorRule(alpha=1.0)).whitened()
+    lengths, lifted = (np.linalg.norm(one.items, axis=1) for one in (trained, trained.lifted()))
+    assert lengths[20] < 0.9 * SHORTEST * lengths.max()
+    assert lifted[:21].min() == pytest.approx(SHORTEST * np.quantile(lengths[:21], 0.99), rel=1e-4)
+    assert lifted[21] == 0
+    long = lengths > SHORTEST * lengths.max()
+    assert np.array_equal(trained.items[long], trained.lifted().items[long])
 
 
 def test_lasting_confidence_counts_all_that_was_had_alike_and_fading_what_weighs_more() -> None:

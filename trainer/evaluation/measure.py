@@ -30,7 +30,7 @@ from trainer.evaluation.variants import VARIANTS
 from trainer.inputs import Inputs
 from trainer.progress import Reporter
 from trainer.rules import CHOOSING_USERS, RuleChoice, Rules, choose_rules
-from trainer.settings import EFFORTS, HistorySettings
+from trainer.settings import EFFORTS, Effort, HistorySettings
 from trainer.states import Case, profiles
 from trainer.timing import Stopwatch
 from trainer.tracking import Tracker
@@ -38,6 +38,8 @@ from trainer.weights import cold_weights
 from trainer.weights.cold_weights import choose_cold
 from trainer.weights.newcomers import FIRST_EVENTS, Newcomer
 from trainer.weights.weights import Choice, choose, steps
+
+ANSWERS_A_USER = 4  # on average, of those whom weights are learned on
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def measure(
         learned.report["vectors"] = halves_cost(counted, learned, stopping, reporter)
     if settings.quantize == "int8" and stopping:
         learned.report["quantize"] = costs(counted, learned, stopping, reporter)
-    validation = _pasts(events, _moments(inputs, plan, VALIDATION, effort.weight_users))
+    validation = _pasts(events, _weighing(inputs, plan, effort))
     with watch.lap("choose"):
         bundle = assemble(inputs, counted, learned, settings)
         cases = _cases(inputs, plan, validation)
@@ -169,6 +171,16 @@ def assemble(inputs: Inputs, counted: parts.Counted, learned: Learned, settings:
 def _moments(inputs: Inputs, plan: Plan, which: int, most: int) -> list[Moment]:
     ask = replayed if plan.protocol == "prequential" else asked
     return ask(inputs.events, plan.part, which, most, plan.sample_seed)
+
+
+def _weighing(inputs: Inputs, plan: Plan, effort: Effort) -> list[Moment]:
+    """Whom weights are learned on: more of them where each has few answers, since it is answers that teach."""
+    found = _moments(inputs, plan, VALIDATION, effort.weight_users)
+    answers = sum(len(moment.relevant) for moment in found)
+    wanted = ANSWERS_A_USER * effort.weight_users
+    if answers >= wanted or len(found) < effort.weight_users:
+        return found
+    return _moments(inputs, plan, VALIDATION, min(effort.weight_users_max, wanted * len(found) // max(answers, 1)))
 
 
 def _pasts(events: Events, moments: list[Moment]) -> list[tuple[Moment, Past]]:

@@ -61,11 +61,12 @@ def asked(events: Events, part: Part, which: int, users: int, seed: int) -> list
 
 
 def replayed(events: Events, part: Part, which: int, count: int, seed: int) -> list[Moment]:
-    """Up to `count` moments, drawn by `seed`: each before one timestamp group of part `which`."""
+    """Up to `count` moments, drawn by `seed`: each before one timestamp group of part `which`.
+
+    In no order, so that the first of them are a sample too.
+    """
     answers = np.flatnonzero(speaks(events) & (part == which))
-    groups = np.unique(events.groups[answers])
-    if len(groups) > count:
-        groups = np.sort(np.random.default_rng(seed).choice(groups, count, replace=False))
+    groups = np.random.default_rng(seed).permutation(np.unique(events.groups[answers]))[:count]
     found = []
     for group in groups.tolist():
         mine = answers[slice(*np.searchsorted(events.groups[answers], [group, group + 1]))]

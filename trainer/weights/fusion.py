@@ -7,7 +7,6 @@ good is dropped: it costs time in every call. Listwise softmax: Cao et al., "Lea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,50 +14,23 @@ import numpy.typing as npt
 from scipy import optimize
 
 from ranking.score import SIGNALS
-from trainer.evaluation.metrics import ndcg_of_scores
+from trainer.weights.leaning import lean
+from trainer.weights.questions import Question, mean_ndcg, ndcgs, only, parted
 
 RIDGE = 3e-3
 NEAR_TOP, NEAR_TOP_ROUNDS = 40, 2
 WORTH = 0.002  # of NDCG: what a signal must add to be computed at all
-SIZE = 10
+SPREAD_MIN = 1e-6
 
 Doubles = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """One user's candidates: signals (c, S), which were relevant (c,) and which the user had before (c,) bool.
-
-    relevant_count, new_count: relevant items, retrieved or not, and those among them that were new to the user
-    """
-
-    signals: Floats
-    relevant: npt.NDArray[np.bool_]
-    relevant_count: int
-    had: npt.NDArray[np.bool_] | None = None
-    new_count: int = 0
-
-    def of_new(self) -> "Question":
-        """The same over what the user never had."""
-        if self.had is None:
-            return self
-        new = ~self.had
-        return Question(self.signals[new], self.relevant[new], self.new_count, None, self.new_count)
-
-    def best(self, weights: Doubles, count: int) -> "Question":
-        """The same over the `count` candidates that these weights put first."""
-        if len(self.relevant) <= count:
-            return self
-        kept = np.argsort(-(self.signals @ weights), kind="stable")[:count]
-        return Question(self.signals[kept], self.relevant[kept], self.relevant_count)
 
 
 def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[str, Any]]:
     """Weights of the signals that pay, and for the report what each adds to NDCG@10.
 
     NDCG is that of weights fitted on the other half of the users. The signal that adds least goes first, and the rest
-    are fitted again, as long as WORTH of it is not lost; one that does better than all stays alone.
+    are fitted again, as long as WORTH of it is not lost; one that does better than all stays alone, and one that is
+    better by itself than the fit allows it to be gets more (trainer/weights/leaning.py).
     """
     places = list(range(len(SIGNALS)))
     weights = fit_near_top(questions, places)
@@ -76,12 +48,18 @@ def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[st
         dropped[SIGNALS[least]] = kept - found
         places, halves, kept = left, fewer, max(found, kept)
         weights = fit_near_top(questions, places, weights)
-    alone = [mean_ndcg(questions, _only(place)) for place in range(len(SIGNALS))]
+    alone = [mean_ndcg(questions, only(place)) for place in range(len(SIGNALS))]
     best = int(np.argmax(alone))
-    weights = weights if kept >= alone[best] else _only(best)
+    leaning: dict[str, Any] = {}
+    if kept >= alone[best]:
+        weights, leaning = lean(questions, halves, weights, alone)
+        kept += leaning.get("gain", 0.0)
+    else:
+        weights = only(best)
     said = named(weights)
     adds = {name: _adds(questions, weights, SIGNALS.index(name)) for name in said}
     report = {"ndcg@10": max(kept, alone[best]), "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
+    report["leaning"] = leaning
     return said, report | {"alone": dict(zip(SIGNALS, alone, strict=True))}
 
 
@@ -90,20 +68,26 @@ def named(weights: Doubles) -> dict[str, float]:
     return {name: round(float(weight), 6) for name, weight in zip(SIGNALS, weights, strict=True) if weight > 0}
 
 
-def crossed(questions: Sequence[Question], places: Sequence[int]) -> float:
-    """Mean NDCG@10 where each half of the users is ordered by weights fitted on the other half."""
-    return _crossed(questions, _of_halves(questions, places))
+def crossed(questions: Sequence[Question], places: Sequence[int]) -> dict[Question, float]:
+    """NDCG@10 of each question that has an answer, by weights fitted on the other half of the users."""
+    parts, halves = parted(questions), _of_halves(questions, places)
+    found: dict[Question, float] = {}
+    for part, weights in zip(parts, reversed(halves), strict=True):
+        answered = [one for one in part if one.relevant_count]
+        found |= zip(answered, ndcgs(answered, weights).tolist(), strict=True)
+    return found
 
 
 def _of_halves(
     questions: Sequence[Question], places: Sequence[int], before: Sequence[Doubles | None] = (None, None)
 ) -> list[Doubles]:
     """Weights fitted on each half. before: those of each half with more signals."""
-    return [fit_near_top(questions[half::2], places, before[half]) for half in (0, 1)]
+    return [fit_near_top(part, places, known) for part, known in zip(parted(questions), before, strict=True)]
 
 
 def _crossed(questions: Sequence[Question], halves: Sequence[Doubles]) -> float:
-    found = [mean_ndcg(questions[half::2], halves[1 - half]) * len(questions[half::2]) for half in (0, 1)]
+    parts = parted(questions)
+    found = [mean_ndcg(parts[half], halves[1 - half]) * len(parts[half]) for half in (0, 1)]
     return sum(found) / max(len(questions), 1)
 
 
@@ -111,12 +95,6 @@ def _adds(questions: Sequence[Question], weights: Doubles, place: int) -> float:
     without = weights.copy()
     without[place] = 0.0
     return mean_ndcg(questions, weights) - mean_ndcg(questions, without)
-
-
-def _only(place: int) -> Doubles:
-    weights = np.zeros(len(SIGNALS))
-    weights[place] = 1.0
-    return weights
 
 
 def fit_near_top(
@@ -143,7 +121,8 @@ def fit_weights(questions: Sequence[Question], places: Sequence[int] | None = No
         return np.full(len(SIGNALS), 1.0 / len(SIGNALS))
     columns = list(range(len(SIGNALS))) if places is None else sorted(places)
     stacked = np.concatenate([question.signals[:, columns] for question in useful]).astype(np.float64)
-    scale = np.maximum(stacked.std(axis=0), 1e-6)
+    spread = stacked.std(axis=0)
+    scale = np.where(spread > SPREAD_MIN, spread, np.inf)  # a signal that is the same everywhere gets no weight
     stacked /= scale
     starts = np.cumsum([0, *(len(question.relevant) for question in useful)])[:-1]
     share = np.concatenate([question.relevant / question.relevant.sum() for question in useful])
@@ -165,17 +144,3 @@ def fit_weights(questions: Sequence[Question], places: Sequence[int] | None = No
     weights[columns] = found.x / scale
     total = float(weights.sum())
     return weights / total if total > 0 else np.full(len(SIGNALS), 1.0 / len(SIGNALS))
-
-
-def mean_ndcg(questions: Sequence[Question], weights: Doubles) -> float:
-    """Mean NDCG@10 of ordering the candidates by these weights; what was not retrieved counts as missed."""
-    found = []
-    for question in questions:
-        if not question.relevant_count:
-            continue
-        scores = (question.signals @ weights).astype(np.float32)
-        ideal = np.arange(min(question.relevant_count, SIZE))
-        gain = ndcg_of_scores(scores, np.flatnonzero(question.relevant), SIZE)
-        hit = np.arange(min(int(question.relevant.sum()), SIZE))
-        found.append(gain * float((1 / np.log2(hit + 2)).sum() / (1 / np.log2(ideal + 2)).sum()) if len(ideal) else 0.0)
-    return float(np.mean(found)) if found else 0.0

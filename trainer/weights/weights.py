@@ -22,8 +22,9 @@ from trainer.parts import with_manifest
 from trainer.states import Case, profiles
 from trainer.weights.activity import by_activity
 from trainer.weights.dials import DIAL_USERS, choose_dial
-from trainer.weights.fusion import Question, fit_near_top, mean_ndcg, worthwhile
+from trainer.weights.fusion import fit_near_top, worthwhile
 from trainer.weights.newcomers import Newcomer, choose_known_items
+from trainer.weights.questions import Question, mean_ndcg
 from trainer.weights.slates import SIZE, slate_ndcg
 
 CANDIDATES = CANDIDATES_MIN
@@ -105,7 +106,7 @@ def ask(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> list[
         rows = retriever.retrieve(one, CANDIDATES_MIN, pulled=pulled).rows
         found, new = signals(bundle, one, rows, pulled), np.setdiff1d(case.relevant, one.item_rows)
         had, relevant = np.isin(rows, one.item_rows), np.isin(rows, case.relevant)
-        questions.append(Question(found, relevant, len(case.relevant), had, len(new)))
+        questions.append(Question(found, relevant, len(case.relevant), had, len(new), case.user))
     return questions
 
 

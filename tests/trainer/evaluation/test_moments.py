@@ -76,7 +76,7 @@ def test_states_of_other_times_know_what_was_done_before_they_were_brought_up_to
     days = [0.0, 0.01, began, began + 2 * hour + 1e-7, began + 2.5 * hour]
     known = events([(0, item, day) for item, day in enumerate(days)])
     part = np.array([0, 0, 2, 2, 2], dtype=np.int8)
-    moment = replayed(known, part, TEST, 9, 0)[-1]
+    moment = max(replayed(known, part, TEST, 9, 0), key=lambda one: one.end)
     assert moment.end == 4
     assert known_since(known, part, moment, DAY_MS).end == 2  # what happens as a day begins is of that day
     assert known_since(known, part, moment, DAY_MS / 24).end == 3

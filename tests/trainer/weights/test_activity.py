@@ -4,7 +4,7 @@ import numpy as np
 
 from ranking.score import SIGNALS
 from trainer.weights.activity import USERS_MIN, by_activity
-from trainer.weights.fusion import Question
+from trainer.weights.questions import Question
 
 POPULAR, REPEAT = SIGNALS.index("popularity"), SIGNALS.index("repeat")
 WHOLE = {"popularity": 0.5, "repeat": 0.5}
@@ -40,3 +40,12 @@ def test_a_handful_of_users_is_no_band() -> None:
     had = np.tile([3, 50], USERS_MIN // 4)
     assert by_activity(people([POPULAR if count == 3 else REPEAT for count in had]), had, WHOLE).report == {}
     assert by_activity([], np.zeros(0, dtype=int), {}).report == {}
+
+
+def test_bands_that_win_by_luck_alone_are_none() -> None:
+    rng = np.random.default_rng(2)
+    won = 0
+    for _ in range(6):
+        asked = people([POPULAR if tells else REPEAT for tells in rng.random(2 * USERS_MIN + 40) < 0.5])
+        won += bool(by_activity(asked, rng.integers(1, 50, len(asked)), WHOLE).few)
+    assert won <= 1

@@ -1,10 +1,13 @@
 """Signal weights: fitted to what users did next, near the top of the list, and dropped where they do not pay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ranking.score import SIGNALS
-from trainer.weights.fusion import Question, crossed, fit_near_top, fit_weights, mean_ndcg, worthwhile
+from trainer.weights.fusion import crossed, fit_near_top, fit_weights, worthwhile
+from trainer.weights.questions import Question, mean_ndcg, parted
 
 TELLS, HINTS, NOISE = (SIGNALS.index(name) for name in ("interest", "transition", "content"))
 
@@ -46,7 +49,7 @@ def test_crossed_ndcg_is_that_of_users_the_weights_never_saw() -> None:
     asked = questions(30)
     halves = [fit_near_top(asked[1::2], [TELLS]), fit_near_top(asked[::2], [TELLS])]
     expected = (mean_ndcg(asked[::2], halves[0]) + mean_ndcg(asked[1::2], halves[1])) / 2
-    assert crossed(asked, [TELLS]) == pytest.approx(expected)
+    assert np.mean(list(crossed(asked, [TELLS]).values())) == pytest.approx(expected)
 
 
 def test_what_was_not_retrieved_counts_as_missed() -> None:
@@ -66,3 +69,16 @@ def test_of_new_items_those_had_are_no_candidates() -> None:
 def test_without_anything_relevant_all_signals_count_alike() -> None:
     nothing = [Question(one.signals, np.zeros(200, dtype=np.bool_), 0) for one in questions(5)]
     assert fit_weights(nothing) == pytest.approx(np.full(len(SIGNALS), 1 / len(SIGNALS)))
+
+
+def test_all_questions_of_one_user_are_in_one_half() -> None:
+    asked = [replace(one, user=at % 7) for at, one in enumerate(questions(30))]
+    halves = [{one.user for one in part} for part in parted(asked)]
+    assert not halves[0] & halves[1]
+    assert sum(len(part) for part in parted(asked)) == 30
+
+
+def test_a_signal_that_is_the_same_everywhere_has_no_weight_and_takes_none_from_others() -> None:
+    weights = fit_weights(questions())
+    assert weights[SIGNALS.index("repeat")] == 0
+    assert weights[TELLS] > 0.5
