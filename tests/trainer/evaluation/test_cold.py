@@ -17,7 +17,7 @@ from tests.trainer.build import catalogue, events
 from trainer.content.content import features
 from trainer.data import Events
 from trainer.evaluation.cold import category_affinity, category_popularity, cold_split, expected_recall
-from trainer.weights.cold_weights import chill, pseudo_cold
+from trainer.weights.chilled import chill, pseudo_cold
 
 N = tiny_bundle.TOPICS * tiny_bundle.ITEMS_A_TOPIC
 DESCRIBED = features(catalogue([[f"topic-{row // 20}"] for row in range(N)]))
