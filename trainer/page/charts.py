@@ -11,8 +11,10 @@ WIDTH = 720
 LABEL, RIGHT = 290, 80
 LINE_PX = 24
 PLOT_HEIGHT, LEFT, BOTTOM, TITLE_HEIGHT = 260, 56, 42, 28
-TEXT_PX, TEXT_HEIGHT = 150, 13  # of the name of a line
-COLOURS = 4  # that the style has
+NAMES = TEXT_PX = 150  # room for the name of a line, behind its last point
+TEXT_HEIGHT = 13
+NAME_PX = 34  # of the name of a point
+COLOURS = 6  # that the style has
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """A named line of points."""
+    """A named line of points. beside: their names stand to the left of them, for lines that rise steeply"""
 
     name: str
     points: Sequence[Point]
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,10 @@ def _curves(lines: Sequence[Curve], x_name: str, y_name: str) -> list[str]:
     points = [point for line in lines for point in line.points]
     if not points:
         return []
-    x, x_ticks = _scale([point.x for point in points], LEFT, WIDTH - RIGHT)
+    x, x_ticks = _scale([point.x for point in points], LEFT, WIDTH - NAMES)
     y, y_ticks = _scale([bound for point in points for bound in (point.low, point.high)], PLOT_HEIGHT - BOTTOM, 12)
     out = [
-        f'<line class="grid" x1="{LEFT}" y1="{y(at):.1f}" x2="{WIDTH - RIGHT}" y2="{y(at):.1f}"/>'
+        f'<line class="grid" x1="{LEFT}" y1="{y(at):.1f}" x2="{WIDTH - NAMES}" y2="{y(at):.1f}"/>'
         f'<text class="tick" x="{LEFT - 8}" y="{y(at) + 4:.1f}" text-anchor="end">{_short(at)}</text>'
         for at in y_ticks
     ]
@@ -126,7 +129,7 @@ def _curves(lines: Sequence[Curve], x_name: str, y_name: str) -> list[str]:
         out += _curve(line, place % COLOURS, x, y)
     if len(lines) > 1:
         ends = [(x(line.points[-1].x) + 9, y(line.points[-1].y) + 4) for line in lines]
-        for place, (line, at, level) in enumerate(zip(lines, ends, _apart(ends), strict=True)):
+        for place, (line, at, level) in enumerate(zip(lines, ends, _apart(ends, TEXT_PX), strict=True)):
             kind = f"end c{place % COLOURS}"
             out.append(f'<text class="{kind}" x="{at[0]:.1f}" y="{level:.1f}">{escape(line.name)}</text>')
     return out
@@ -151,7 +154,8 @@ def bars(values: Sequence[tuple[str, float]], unit: str = "") -> str:
 def _curve(line: Curve, colour: int, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
     path = " ".join(f"{'L' if place else 'M'}{x(p.x):.1f},{y(p.y):.1f}" for place, p in enumerate(line.points))
     out = [f'<path class="curve c{colour}" d="{path}"/>']
-    for point in line.points:
+    beside = _apart([(x(point.x), y(point.y)) for point in line.points], NAME_PX)
+    for point, level in zip(line.points, beside, strict=True):
         at = f"{x(point.x):.1f}"
         if point.low < point.high:
             low, high = y(point.low), y(point.high)
@@ -160,7 +164,10 @@ def _curve(line: Curve, colour: int, x: Callable[[float], float], y: Callable[[f
         out.append(
             f'<circle class="dot c{colour}" cx="{at}" cy="{y(point.y):.1f}" r="4"><title>{said}</title></circle>'
         )
-        if point.name:
+        if point.name and line.beside:
+            place = f'x="{x(point.x) - 9:.1f}" y="{level - 3:.1f}" text-anchor="end"'
+            out.append(f'<text class="tick" {place}>{escape(point.name)}</text>')
+        elif point.name:
             out.append(f'<text class="tick" x="{at}" y="{y(point.y) - 9:.1f}" text-anchor="middle">{point.name}</text>')
     return out
 
@@ -180,13 +187,13 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _apart(ends: Sequence[tuple[float, float]]) -> list[float]:
-    """The heights of texts that begin at these (x, y), moved down where one would stand on another."""
+def _apart(ends: Sequence[tuple[float, float]], width: float) -> list[float]:
+    """The heights of texts of this width that begin at these (x, y), moved down where one would stand on another."""
     levels = [y for _, y in ends]
     for place in sorted(range(len(ends)), key=lambda at: ends[at][1]):
         settled = [at for at in range(len(ends)) if (ends[at][1], at) < (ends[place][1], place)]
         for at in sorted(settled, key=lambda other: levels[other]):
-            near = abs(ends[at][0] - ends[place][0]) < TEXT_PX
+            near = abs(ends[at][0] - ends[place][0]) < width
             if near and abs(levels[at] - levels[place]) < TEXT_HEIGHT:
                 levels[place] = levels[at] + TEXT_HEIGHT
     return levels

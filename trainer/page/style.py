@@ -2,9 +2,9 @@
 
 STYLE = """
 :root{--ink:#1c2321;--soft:#5d6965;--line:#dfe5e2;--ground:#fbfcfb;--card:#fff;--accent:#0b7a5f;--plain:#8a9a94;
---c0:#0b7a5f;--c1:#b4531a;--c2:#4554a3;--c3:#8a2f62}
+--c0:#0b7a5f;--c1:#b4531a;--c2:#4554a3;--c3:#8a2f62;--c4:#7d6a12;--c5:#3c7f9c}
 @media(prefers-color-scheme:dark){:root{--ink:#e6ece9;--soft:#9aa8a3;--line:#2b3532;--ground:#121715;--card:#19201d;
---accent:#46c7a3;--plain:#6f7f79;--c0:#46c7a3;--c1:#e8935b;--c2:#93a1ee;--c3:#d886b4}}
+--accent:#46c7a3;--plain:#6f7f79;--c0:#46c7a3;--c1:#e8935b;--c2:#93a1ee;--c3:#d886b4;--c4:#cbb556;--c5:#7fc1dd}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:860px;margin:0 auto;padding:48px 24px 96px}
@@ -45,4 +45,6 @@ path.c0,line.c0{stroke:var(--c0)}circle.c0,svg text.c0{fill:var(--c0)}
 path.c1,line.c1{stroke:var(--c1)}circle.c1,svg text.c1{fill:var(--c1)}
 path.c2,line.c2{stroke:var(--c2)}circle.c2,svg text.c2{fill:var(--c2)}
 path.c3,line.c3{stroke:var(--c3)}circle.c3,svg text.c3{fill:var(--c3)}
+path.c4,line.c4{stroke:var(--c4)}circle.c4,svg text.c4{fill:var(--c4)}
+path.c5,line.c5{stroke:var(--c5)}circle.c5,svg text.c5{fill:var(--c5)}
 """

@@ -67,4 +67,4 @@ def _curves(points: Mapping[str, Point]) -> list[Curve]:
         return others
     line = [replace(point, name=f"x {times:g}") for times, point in sorted(held.items())]
     line.insert(sum(times < 1.0 for times in held), replace(points[ships], name="x 1" if held else ""))
-    return [Curve(ships, line), *others]
+    return [Curve(ships, line, beside=True), *others]

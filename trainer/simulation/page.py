@@ -6,6 +6,7 @@ from typing import Any
 
 from trainer.page.charts import Curve, Plot, Point, curves, plotted
 from trainer.page.style import STYLE
+from trainer.simulation.frontier import HELD
 
 PLOTS = {
     "kl": ("Drift", "KL of the mix people came with to all they were shown so far. Lower holds their interests."),
@@ -51,6 +52,7 @@ def _rounds(means: Mapping[str, Mapping[str, Sequence[float]]], metric: str) -> 
     lines = [
         Curve(name, [Point(number + 1.0, value, value, value) for number, value in enumerate(of[metric])])
         for name, of in means.items()
+        if not name.startswith(HELD)
     ]
     return curves(lines, "round", metric.replace("_", " "))
 

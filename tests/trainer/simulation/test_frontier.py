@@ -67,7 +67,9 @@ def test_the_line_goes_from_holding_nothing_to_holding_most_with_what_ships_in_b
     write(tmp_path, figures, found, first_seed=1, people=16)
     svg = ElementTree.parse(tmp_path / "frontier.svg").getroot()
     assert svg.tag == "{http://www.w3.org/2000/svg}svg"
-    assert (tmp_path / "simulation.html").read_text().count("<svg") == 11
+    page = (tmp_path / "simulation.html").read_text()
+    assert page.count("<svg") == 11
+    assert page.count(f">{FRONTIER_ROWS[0].name}</text>") == 0
 
 
 def test_where_nothing_drifts_there_is_no_frontier(measured: dict[str, Measures], tmp_path: Path) -> None:
@@ -94,6 +96,14 @@ def test_names_of_lines_that_end_at_the_same_height_stand_apart() -> None:
     svg = ElementTree.fromstring(curves(ends, "x", "y"))
     heights = sorted(float(text.get("y", "")) for text in svg.iter("text") if "end" in text.get("class", ""))
     assert len(heights) == 4
+    assert min(np.diff(heights)) >= TEXT_HEIGHT - 0.2
+
+
+def test_names_of_points_beside_a_steep_line_stand_apart() -> None:
+    points = [Point(1.0, y, y, y, name) for y, name in ((0.0, "held 4"), (0.001, "held 2"), (9.0, "held 0"))]
+    svg = ElementTree.fromstring(curves([Curve("steep", points, beside=True)], "x", "y"))
+    heights = sorted(float(text.get("y", "")) for text in svg.iter("text") if (text.text or "").startswith("held"))
+    assert len(heights) == 3
     assert min(np.diff(heights)) >= TEXT_HEIGHT - 0.2
 
 
