@@ -20,11 +20,11 @@ from trainer.links.neighbours import COLUMN_POWER, NEAR_SHRINKAGE, ROW_POWER, Li
 ITEMS, USERS = 2_000, 1_000
 SIZE = 10
 RECENT = 64  # events that a state keeps in order
-RIDGES = (50.0, 200.0, 500.0, 1_000.0)
+RIDGES = (15.0, 50.0, 200.0, 500.0, 1_000.0)
 KERNELS = ((0.05, 0.9), (1.0, 0.9))  # (lasting, decay): what was near, and plain EASE
 ASKED = (*product((3.5, 7.0, 15.0, 40.0), (0.0, 0.5)), (7.0, 1.0))  # (half-life, had); of all that was had none counts
 NEAR = ((0.9, 1.0), (0.9, 0.0), (0.97, 1.0), (0.97, 0.0))  # (near_decay, within)
-TRANSITION_HALF_LIVES = (2.0, 3.0, 7.0, 15.0)
+TRANSITION_HALF_LIVES = (2.0, 3.0, 7.0, 15.0, 40.0)
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.trainer.build import events
-from trainer.links.link_choice import choose_links
+from trainer.links.link_choice import RIDGES, choose_links
 
 
 def walks() -> tuple[list[tuple[int, int, float]], dict[int, np.ndarray]]:
@@ -18,11 +18,11 @@ def walks() -> tuple[list[tuple[int, int, float]], dict[int, np.ndarray]]:
     return rows, after
 
 
-def tastes() -> tuple[list[tuple[int, int, float]], dict[int, np.ndarray]]:
+def tastes(users: int = 200) -> tuple[list[tuple[int, int, float]], dict[int, np.ndarray]]:
     """Users with three of twelve tastes, who take any of their items at any time."""
     rng = np.random.default_rng(0)
     rows, after = [], {}
-    for user in range(200):
+    for user in range(users):
         mine = rng.choice(12, 3, replace=False)
         path = rng.permutation([8 * taste + item for taste in mine for item in range(8)])[:20]
         rows += [(user, int(item), float(day)) for day, item in enumerate(path[:16])]
@@ -43,6 +43,11 @@ def test_where_order_says_nothing_the_past_asks_as_a_whole() -> None:
     rule = choose_links(events(rows, items=96), after).rule
     assert rule.neighbour_half_life >= 7.0 or rule.neighbour_had > 0
     assert rule.transition_half_life >= 7.0
+
+
+def test_links_of_few_users_are_held_back_less() -> None:
+    rows, after = tastes(users=50)
+    assert choose_links(events(rows, items=96), after).rule.ridge == min(RIDGES) < 50
 
 
 def test_without_anything_to_choose_by_the_rule_is_the_usual_one() -> None:
