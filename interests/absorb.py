@@ -96,7 +96,6 @@ class _Draft:
         self._recent = list(state.recent)
         self._exposure = dict(state.exposure.items()) if state.exposure else {}
         self._event_ids = list(state.event_id_hashes)
-        self._known_event_ids = set(state.event_id_hashes)
         self._interaction_count = state.interaction_count
         self._last_event_ms = state.last_event_ms
         self._erased = state.erased
@@ -138,12 +137,11 @@ class _Draft:
         if not event_id:
             return True
         hashed = int.from_bytes(hashlib.blake2b(event_id.encode(), digest_size=8).digest(), "little")
-        if hashed in self._known_event_ids:
+        if hashed in self._event_ids:  # a set of them costs more to make than a look at each
             return False
         self._event_ids.append(hashed)
-        self._known_event_ids.add(hashed)
         if len(self._event_ids) > self._rule.event_ids_max:
-            self._known_event_ids.discard(self._event_ids.pop(0))
+            del self._event_ids[0]
         return True
 
     def _event_time_ms(self, entry: LogEntry) -> int:
