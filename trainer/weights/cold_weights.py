@@ -3,7 +3,8 @@
 A fifth of the items become cold in a copy of the bundle: vectors from content alone, no factor, no popularity, no
 transitions, and of neighbours only what content gives them. Users forget them too, and the question is which of them
 they turned to in the later half of their history. So nothing is fitted twice, and what is learned holds for items that
-the catalogue names tomorrow. It is asked of DRAWS such fifths together: of one, which signal is best is half luck.
+the catalogue names tomorrow. It is asked of such fifths until they give ANSWERS or are DRAWS together: of few answers,
+which signal is best is half luck.
 
 The scale says how cold items stand among warm ones: the largest up to which ranking what users did next loses less
 than 1 - NDCG_KEPT of its NDCG@10, since an item that is never shown never warms. The items made cold here were turned
@@ -33,7 +34,7 @@ from trainer.weights.fusion import worthwhile
 from trainer.weights.questions import Question
 from trainer.weights.weights import CANDIDATES
 
-DRAWS = 3
+DRAWS, ANSWERS = 3, 10_000
 USERS_MAX = 400
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.5)
 NDCG_KEPT = 0.995
@@ -71,10 +72,12 @@ def choose_cold(
             tick()
         return ColdChoice({}, {})
     asked: list[Question] = []
-    for draw in reversed(range(DRAWS)):
-        cold = pseudo_cold(described, counts, seed + draw)
-        chilled = chill(bundle, described, counts, cold, seed + draw)
-        asked += _later(chilled, events, cold, [case.user for case in cases[:USERS_MAX]])
+    chilled, users = bundle, [case.user for case in cases[:USERS_MAX]]
+    for draw in range(DRAWS):
+        if sum(question.relevant_count for question in asked) < ANSWERS:
+            cold = pseudo_cold(described, counts, seed + draw)
+            chilled = chill(bundle, described, counts, cold, seed + draw)
+            asked += _later(chilled, events, cold, users)
         tick()
     if not any(question.relevant.any() for question in asked):
         for _ in range(TICKS - DRAWS):
