@@ -22,11 +22,12 @@ class Allowed:
     """What may be shown.
 
     rows (n,): items that may enter
-    last_resort (n,): others, which may fill what those leave empty: items the user had, where repeats are filtered
+    last_resort (k,): rows of others, which may fill what those leave empty: items the user had, where repeats are
+        filtered
     """
 
     rows: Mask
-    last_resort: Mask
+    last_resort: npt.NDArray[np.int32]
 
 
 def allow(bundle: Bundle, profile: Profile, query: Query, skip: frozenset[str] = frozenset()) -> Allowed:
@@ -35,10 +36,10 @@ def allow(bundle: Bundle, profile: Profile, query: Query, skip: frozenset[str] =
     rows[profile.blocked_rows] = False
     if skip:
         rows[known_rows(bundle, skip)] = False
-    last_resort = np.zeros(len(rows), dtype=np.bool_)
+    last_resort = profile.item_rows[:0]
     if (query.repeats or bundle.manifest.repeats_default) == "filter":
-        had = profile.item_rows[rows[profile.item_rows]]
-        rows[had], last_resort[had] = False, True
+        last_resort = profile.item_rows[rows[profile.item_rows]]
+        rows[last_resort] = False
     return Allowed(rows, last_resort)
 
 

@@ -98,17 +98,20 @@ def pull(bundle: Bundle, profile: Profile) -> Pull:
     """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours) beside room for n numbers."""
     arrays, count = bundle.arrays, bundle.manifest.item_count
     by_transition, by_neighbour = asks_of(bundle, profile)
-    if count < SPARSE_FROM and (fast := links()) is not None:
+    if (fast := links()) is not None:
         first = (*by_transition, arrays.transition_rows, arrays.transition_weights)
         second = (*by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)
-        return Pull(*fast.spread_both(*first, *second, count), by_transition, by_neighbour)
+        if count < SPARSE_FROM:
+            return Pull(*fast.spread_both(*first, *second, count), by_transition, by_neighbour)
+        to, by, reached, _ = fast.spread_sparse(*first, *second)
+        return Pull(Sparse(reached, to), Sparse(reached, by), reached, by_transition, by_neighbour)
     transition = _spread(by_transition, arrays.transition_rows, arrays.transition_weights, count)
     neighbour = _spread(by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights, count)
     if isinstance(transition, Sparse) and isinstance(neighbour, Sparse):
-        both = (transition.rows, neighbour.rows)
-        reached = np.union1d(*both) if (fast := links()) is None else fast.union(*both)
-    else:
-        reached = np.flatnonzero((np.asarray(transition) != 0) | (np.asarray(neighbour) != 0))
+        reached = np.union1d(transition.rows, neighbour.rows)
+        kinds = (Sparse(reached, transition.of(reached)), Sparse(reached, neighbour.of(reached)))
+        return Pull(*kinds, reached, by_transition, by_neighbour)
+    reached = np.flatnonzero((np.asarray(transition) != 0) | (np.asarray(neighbour) != 0))
     return Pull(transition, neighbour, reached, by_transition, by_neighbour)
 
 
@@ -162,10 +165,6 @@ def _spread(asked: Asked, rows: npt.NDArray[np.int32], weights: Floats, count: i
     """Sum what each asking row gives to each item, over the largest sum."""
     if not len(asked.rows):
         return np.zeros(count, dtype=np.float32) if count < SPARSE_FROM else _NOTHING
-    if count >= SPARSE_FROM and (fast := links()) is not None:
-        found, sums = fast.spread_sparse(*asked, rows, weights)
-        order = found.argsort()
-        return Sparse(found[order], sums[order])
     reached = rows[asked.rows].ravel() + 1  # 0 takes the padding
     given = (weights[asked.rows] * asked.weights[:, None]).ravel()
     if count < SPARSE_FROM:

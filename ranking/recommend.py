@@ -94,8 +94,10 @@ class Ranker:
         if before:
             mixes = mixes_of(bundle, chosen.rows)
             chosen = chosen.take(spread(mixes, aim.mix, mixes_of(bundle, earlier), held.strength))
-        if len(chosen) < query.size and allowed.last_resort.any():
-            more, _ = self.picker.pick(profile, held, weights, allowed.last_resort, query.size - len(chosen))
+        if len(chosen) < query.size and len(allowed.last_resort):
+            had = np.zeros(len(allowed.rows), dtype=np.bool_)
+            had[allowed.last_resort] = True
+            more, _ = self.picker.pick(profile, held, weights, had, query.size - len(chosen))
             chosen = chosen.followed_by(more)
             relaxed.append(Relaxation.REPEATS)
         if len(chosen) < query.size:

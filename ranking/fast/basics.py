@@ -12,13 +12,15 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 SAMPLE = 512  # values that a threshold is guessed from
+DIGIT_BITS = 11  # of a row, sorted at once
+DIGITS = 1 << DIGIT_BITS
 
 
 @lru_cache(maxsize=1)
 def ready() -> None:
     """Compile what is here; for who knows that numba is installed."""
     compile_into(globals(), {"dot": ANY_ORDER})
-    compile_into(globals(), dict.fromkeys(("kth", "_likely", "above", "nearest_of"), EXACT))
+    compile_into(globals(), dict.fromkeys(("kth", "_likely", "above", "nearest_of", "slot", "ascending"), EXACT))
 
 
 def dot(rows: Floats, row: int, other: Floats) -> Any:
@@ -112,3 +114,29 @@ def above(values: Floats, rows: Rows, count: int, floor: np.float32) -> Rows:
                 found += 1
                 ties -= 1
     return kept[:found]
+
+
+def slot(row: int, size: int) -> Any:
+    """Where a row is looked for first in a table of `size` slots, a power of two."""
+    return int((np.int64(row) * 2654435761 >> 8) & (size - 1))
+
+
+def ascending(rows: Rows) -> Rows:
+    """The order (n,) in which these rows, from 0, rise: digit by digit, the lowest first."""
+    order, turned = np.arange(len(rows)), np.empty(len(rows), np.int64)
+    most, shift = np.int64(0), 0
+    for row in rows:
+        most = max(most, row)
+    while most >> shift > 0:
+        ends = np.zeros(DIGITS + 1, np.int64)
+        for row in rows:
+            ends[(row >> shift & (DIGITS - 1)) + 1] += 1
+        for digit in range(DIGITS):
+            ends[digit + 1] += ends[digit]
+        for at in order:
+            digit = rows[at] >> shift & (DIGITS - 1)
+            turned[ends[digit]] = at
+            ends[digit] += 1
+        order, turned = turned, order
+        shift += DIGIT_BITS
+    return order

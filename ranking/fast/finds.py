@@ -19,6 +19,10 @@ Codes = npt.NDArray[np.int8]
 NOTHING, INTEREST, NEIGHBOUR, POPULAR, FRESH, REPEAT = 0, 1, 2, 3, 4, 5
 """Numbers of Source (ranking/slate.py), which a compiled function cannot read."""
 
+BY_STRENGTH = (REPEAT, NEIGHBOUR, INTEREST, INTEREST, FRESH, POPULAR)
+"""What has several reasons has the first of these."""
+
+ZERO = np.float32(0.0)
 SAMPLE_STRIDE = 16
 SLACK = 1.001  # for what rounding adds to half a step
 
@@ -39,7 +43,9 @@ def finds() -> Finds | None:
         return None
     basics.ready()
     compile_into(globals(), {"_coded": ANY_ORDER})
-    steps = ("_close", "_mark_first", "_mark_popular", "_mark_missing", "_marked")
+    steps = (
+        "_close", "_mark", "_mark_all", "_is_marked", "_mark_first", "_mark_popular", "_mark_missing", "_marked",
+    )  # fmt: skip
     compile_into(globals(), dict.fromkeys(steps, EXACT))
     return Finds(
         compiled(nearest, "f1 f2 y2 f1 b1 q q"),
@@ -74,7 +80,8 @@ def nearest(
     if np.sum(lowest >= threshold) < count:
         rows, lowest = _close(highest, steps, half, allowed, np.float32(-np.inf))
     if not 0 < count < len(rows):
-        return rows[:count]
+        few: Rows = rows[:count]
+        return few
     edge = basics.kth(lowest, count)
     found, products = 0, highest
     for row in rows:
@@ -82,7 +89,8 @@ def nearest(
         found += highest[row] >= edge
     for row in rows[:found]:
         products[row] = basics.dot(vectors, row, query)
-    return basics.above(products, rows[:found], count, np.float32(-np.inf))
+    best: Rows = basics.above(products, rows[:found], count, np.float32(-np.inf))
+    return best
 
 
 def pulled(reached: Rows, first: Floats, second: Floats, allowed: Mask, count: int) -> Rows:
@@ -135,45 +143,68 @@ def gathered(
     repeat_count: int,
 ) -> Any:
     """Rows of the candidates, ascending, and how each was found; see ranking/retrieve.py."""
-    words = np.zeros(len(allowed) // 8 + 1, np.int64)  # eight marks each, so that looking for them is quick
-    found = words.view(np.int8)
-    # Weakest reason first, so that a stronger one writes over it.
-    _mark_popular(found, allowed, anchor, catalogue, popular_count, popular_by_topic, topic_starts, topic_ends)
-    _mark_first(found, allowed, fresh, fresh_count, FRESH)
-    for at in basics.above(cold_scores, np.arange(len(cold)), cold_count, np.float32(0.0)):
-        found[cold[at]] = INTEREST
-    for row in near:
-        found[row] = INTEREST
-    for row in pulled:
-        found[row] = NEIGHBOUR
-    _mark_first(found, allowed, item_rows, repeat_count, REPEAT)
-    rows = _marked(words, found)
-    missing = min(count, open_rows) - len(rows)
+    most = len(near) + len(pulled) + 4 * popular_count + len(catalogue) + fresh_count + cold_count + repeat_count
+    # A bit for each row that is there: in a large catalogue too these are few bytes.
+    marks = (np.zeros(len(allowed) // 8 + 1, np.uint8), np.empty(most + 2 * count, np.int64))
+    sources, ends = np.empty(most + 2 * count, np.int8), np.empty(6, np.int64)
+    # Strongest reason first: what is there already keeps its own.
+    ends[0] = _mark_first(marks, 0, allowed, item_rows, repeat_count)
+    ends[1] = _mark_all(marks, ends[0], pulled)
+    ends[2] = _mark_all(marks, ends[1], near)
+    ends[3] = _mark_all(marks, ends[2], cold[basics.above(cold_scores, np.arange(len(cold)), cold_count, ZERO)])
+    ends[4] = _mark_first(marks, ends[3], allowed, fresh, fresh_count)
+    topics = (popular_by_topic, topic_starts, topic_ends)
+    ends[5] = _mark_popular(marks, ends[4], allowed, anchor, catalogue, popular_count, *topics)
+    begin = 0
+    for part in range(6):
+        sources[begin : ends[part]] = BY_STRENGTH[part]
+        begin = ends[part]
+    found = ends[5]
+    missing = min(count, open_rows) - found
     if missing > 0:
-        _mark_missing(found, allowed, missing, popular, popularity, cold, cold_scores)
-        rows = _marked(words, found)
+        found = _mark_missing(marks, sources, found, allowed, missing, popular, popularity, cold, cold_scores)
+    return _marked(marks, sources, found, item_rows)
+
+
+def _mark(marks: Any, found: int, row: int) -> Any:
+    """Put a row behind the `found` ones, where it is not among them; how many there are then. marks: bits, rows"""
+    bits, rows = marks
+    bit = np.uint8(1 << (row & 7))
+    rows[found] = row  # written in any case: quicker than a branch
+    found += (bits[row >> 3] & bit) == 0
+    bits[row >> 3] |= bit
+    return found
+
+
+def _mark_all(marks: Any, found: int, more: Rows) -> Any:
+    for row in more:
+        found = _mark(marks, found, row)
+    return found
+
+
+def _is_marked(marks: Any, row: int) -> Any:
+    return (marks[0][row >> 3] >> (row & 7)) & 1 != 0
+
+
+def _marked(marks: Any, sources: Marks, found: int, item_rows: npt.NDArray[np.int32]) -> Any:
+    """The rows, ascending, and their sources: of those had, that they may come again, however they were found."""
+    order = basics.ascending(marks[1][:found])
+    rows, of_rows, kept = np.empty(found, np.int64), np.empty(found, np.int8), 0
+    for place in order:
+        rows[kept], of_rows[kept] = marks[1][place], sources[place]
+        kept += of_rows[kept] != NOTHING
+    rows, of_rows = rows[:kept].copy(), of_rows[:kept].copy()
     for row in item_rows:
-        if found[row] != NOTHING:
-            found[row] = REPEAT
-    return rows, found[rows]
-
-
-def _marked(words: Rows, found: Marks) -> Rows:
-    """The rows with a mark, ascending."""
-    filled, count = np.empty(len(words), np.int64), 0
-    for word in range(len(words)):
-        filled[count] = word  # written in any case: quicker than a branch
-        count += words[word] != 0
-    rows, kept = np.empty(8 * count, np.int64), 0
-    for word in filled[:count]:
-        for row in range(8 * word, 8 * word + 8):
-            rows[kept] = row
-            kept += found[row] != NOTHING
-    return rows[:kept].copy()
+        if _is_marked(marks, row):
+            place = np.searchsorted(rows, row)
+            if place < kept and rows[place] == row:
+                of_rows[place] = REPEAT
+    return rows, of_rows
 
 
 def _mark_popular(
-    found: Marks,
+    marks: Any,
+    found: int,
     allowed: Mask,
     anchor: Floats,
     catalogue: Floats,
@@ -181,7 +212,7 @@ def _mark_popular(
     popular_by_topic: Rows,
     starts: Rows,
     ends: Rows,
-) -> None:
+) -> Any:
     known = anchor.sum() > 0
     for topic in range(len(catalogue)):
         if known:
@@ -193,55 +224,68 @@ def _mark_popular(
             if room <= 0:
                 break
             if allowed[popular_by_topic[place]]:
-                found[popular_by_topic[place]] = POPULAR
+                found = _mark(marks, found, popular_by_topic[place])
                 room -= 1
+    return found
 
 
 HEAD_SPARE = 8  # as in ranking/retrieve.py
 
 
 def _mark_missing(
-    found: Marks, allowed: Mask, missing: int, popular: Rows, popularity: Floats, cold: Rows, cold_scores: Floats
-) -> None:
+    marks: Any,
+    sources: Marks,
+    found: int,
+    allowed: Mask,
+    missing: int,
+    popular: Rows,
+    popularity: Floats,
+    cold: Rows,
+    cold_scores: Floats,
+) -> Any:
     """What is most popular fills the count; of what nobody turned to, what fits the user and not what comes first."""
-    unknown, unknown_count = np.empty(missing, np.int64), 0
+    unknown, places, unknown_count = np.empty(missing, np.int64), np.empty(missing, np.int64), 0
     for row in popular:
         if missing == 0:
             break
-        if allowed[row] and found[row] == NOTHING:
-            found[row] = POPULAR
-            missing -= 1
+        if allowed[row] and not _is_marked(marks, row):
             if popularity[row] == 0:
-                unknown[unknown_count] = row
+                unknown[unknown_count], places[unknown_count] = row, found
                 unknown_count += 1
-    unknown = np.sort(unknown[:unknown_count])
+            sources[found] = POPULAR
+            found = _mark(marks, found, row)
+            missing -= 1
+    order = np.argsort(unknown[:unknown_count])
+    unknown, places = unknown[order], places[order]
     come = 0
     fits = np.zeros(len(unknown), np.bool_)
-    for at in basics.above(cold_scores, np.arange(len(cold)), len(unknown), np.float32(0.0)):
+    for at in basics.above(cold_scores, np.arange(len(cold)), len(unknown), ZERO):
         row = cold[at]
         place = np.searchsorted(unknown, row)
         if place < len(unknown) and unknown[place] == row:
             fits[place] = True
-        elif found[row] == NOTHING:
+            sources[places[place]] = INTEREST
+        elif not _is_marked(marks, row):
             come += 1
-        else:
-            continue
-        found[row] = INTEREST
+            sources[found] = INTEREST
+            found = _mark(marks, found, row)
     for place in range(len(unknown)):  # as many leave
         if come > 0 and not fits[place]:
-            found[unknown[place]] = NOTHING
+            sources[places[place]] = NOTHING
             come -= 1
+    return found
 
 
-def _mark_first(found: npt.NDArray[np.int8], allowed: Mask, rows: Any, count: int, source: int) -> None:
+def _mark_first(marks: Any, found: int, allowed: Mask, rows: Any, count: int) -> Any:
     """Mark the first `count` allowed ones of these rows."""
     marked = 0
     for row in rows:
         if marked == count:
             break
         if allowed[row]:
-            found[row] = source
+            found = _mark(marks, found, row)
             marked += 1
+    return found
 
 
 def _close(highest: Floats, steps: Floats, half: np.float32, allowed: Mask, threshold: np.float32) -> Any:

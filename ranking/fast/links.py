@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interests.compiled import ANY_ORDER, EXACT, FINITE, compile_into, compiled, numba
+from ranking.fast import basics
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -19,8 +20,7 @@ class Links(NamedTuple):
 
     recent_weights: Callable[..., Floats]
     spread_both: Callable[..., tuple[Floats, Floats, Rows]]
-    spread_sparse: Callable[..., tuple[Rows, Floats]]
-    union: Callable[..., Rows]
+    spread_sparse: Callable[..., tuple[Floats, Floats, Rows, npt.NDArray[np.int32]]]
     linked: Callable[..., Rows]
 
 
@@ -29,16 +29,17 @@ def links() -> Links | None:
     """Compiled, or None where numba is not installed."""
     if numba() is None:
         return None
+    basics.ready()
     compile_into(
         globals(),
         {"_merged": EXACT, "_most": FINITE, "_spread": EXACT, "_largest": FINITE, "_give": ANY_ORDER},
     )
+    compile_into(globals(), dict.fromkeys(("place_of", "_reach", "_over_largest"), EXACT))
     asked = "q1 f1 i2 f2"
     return Links(
         compiled(recent_weights, "i1 q1 i1 i1 q f1 d d"),
         compiled(spread_both, f"{asked} {asked} q"),
-        compiled(spread_sparse, asked),
-        compiled(union, "q1 q1"),
+        compiled(spread_sparse, f"{asked} {asked}"),
         compiled(linked, f"q1 {asked} {asked} q q"),
     )
 
@@ -102,51 +103,47 @@ def spread_both(
     return first, second, reached[:found].copy()
 
 
-def spread_sparse(rows: Rows, asks: Floats, links: npt.NDArray[np.int32], weights: Floats) -> Any:
-    """What each asking row gives to the items it reaches, over the largest sum: their rows, in no order, and the sums.
+def spread_sparse(
+    first_rows: Rows,
+    first_asks: Floats,
+    first_links: npt.NDArray[np.int32],
+    first_weights: Floats,
+    second_rows: Rows,
+    second_asks: Floats,
+    second_links: npt.NDArray[np.int32],
+    second_weights: Floats,
+) -> Any:
+    """The same of the rows that get anything alone, ascending; at last slots by hash that `place_of` finds a row with.
 
-    Sums lie in a table of slots by hash, so that the work is that of the links and not of the catalogue.
+    Sums lie in a table of their own, so that the work is that of the links and not of the catalogue.
     """
-    asking, asked = _merged(rows, asks)
+    first, first_given = _merged(first_rows, first_asks)
+    second, second_given = _merged(second_rows, second_asks)
+    most = len(first) * first_links.shape[1] + len(second) * second_links.shape[1]
     size = 16
-    while size < 2 * len(asking) * links.shape[1]:
+    while size < 2 * most:
         size *= 2
-    slots, sums, count = np.full(size, -1, np.int32), np.zeros(size, np.float64), 0
-    for at in range(len(asking)):
-        row, ask = asking[at], np.float32(asked[at])
-        for column in range(links.shape[1]):
-            reached = links[row, column]
-            if reached < 0:
-                break
-            slot = int((np.int64(reached) * 2654435761 >> 8) & (size - 1))
-            while slots[slot] >= 0 and slots[slot] != reached:
-                slot = (slot + 1) & (size - 1)
-            count += slots[slot] < 0
-            slots[slot] = reached
-            sums[slot] += np.float64(weights[row, column] * ask)
-    found, spread, kept = np.empty(count, np.int64), np.empty(count, np.float32), 0
+    slots, rows, sums = np.full(size, -1, np.int32), np.empty(most, np.int64), np.zeros((2, most), np.float64)
+    count = _reach(first, first_given, first_links, first_weights, slots, rows, sums[0], 0)
+    count = _reach(second, second_given, second_links, second_weights, slots, rows, sums[1], count)
+    order = basics.ascending(rows[:count])
+    place_of_entry = np.empty(count, np.int32)
+    for place in range(count):
+        place_of_entry[order[place]] = place
     for slot in range(size):
         if slots[slot] >= 0:
-            found[kept], spread[kept] = slots[slot], sums[slot]
-            kept += 1
-    largest = _most(spread)
-    return found, spread / largest if largest > 0.0 else spread
+            slots[slot] = place_of_entry[slots[slot]]
+    return _over_largest(sums[0], order), _over_largest(sums[1], order), rows[order], slots
 
 
-def union(first: Rows, second: Rows) -> Any:
-    """All rows of both, each once; each is ascending, and so is what comes."""
-    rows, kept = np.empty(len(first) + len(second), np.int64), 0
-    left, right = 0, 0
-    while left < len(first) or right < len(second):
-        if right == len(second) or (left < len(first) and first[left] <= second[right]):
-            right += int(right < len(second) and first[left] == second[right])
-            rows[kept] = first[left]
-            left += 1
-        else:
-            rows[kept] = second[right]
-            right += 1
-        kept += 1
-    return rows[:kept].copy()
+def place_of(slots: npt.NDArray[np.int32], rows: Rows, row: int) -> Any:
+    """Where a row stands among those reached, -1 where it was not."""
+    slot = basics.slot(row, len(slots))
+    while slots[slot] >= 0:
+        if rows[slots[slot]] == row:
+            return slots[slot]
+        slot = (slot + 1) & (len(slots) - 1)
+    return np.int32(-1)
 
 
 def linked(
@@ -184,6 +181,41 @@ def linked(
             best[place, rank] = causes[at]
             given[place, at] = 0.0
     return best
+
+
+def _reach(
+    asking: Rows,
+    asked: Floats,
+    links: npt.NDArray[np.int32],
+    weights: Floats,
+    slots: npt.NDArray[np.int32],
+    rows: Rows,
+    sums: Doubles,
+    count: int,
+) -> Any:
+    """Add what asking rows give to the sums of those they reach; `count` of these are known, and how many then."""
+    for at in range(len(asking)):
+        row, ask = asking[at], np.float32(asked[at])
+        for column in range(links.shape[1]):
+            reached = links[row, column]
+            if reached < 0:
+                break  # what is left is padding
+            slot = basics.slot(reached, len(slots))
+            while slots[slot] >= 0 and rows[slots[slot]] != reached:
+                slot = (slot + 1) & (len(slots) - 1)
+            if slots[slot] < 0:
+                slots[slot], rows[count] = count, reached
+                count += 1
+            sums[slots[slot]] += np.float64(weights[row, column] * ask)
+    return count
+
+
+def _over_largest(sums: Doubles, order: Rows) -> Floats:
+    spread = np.empty(len(order), np.float32)
+    for place in range(len(order)):
+        spread[place] = sums[order[place]]
+    largest = _most(spread)
+    return spread / largest if largest > 0.0 else spread
 
 
 def _spread(rows: Rows, asks: Floats, links: npt.NDArray[np.int32], weights: Floats, count: int) -> Any:

@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 def ready() -> None:
     """Compile what is here; for who knows that numba is installed."""
     basics.ready(), finds.finds(), links.links(), signals.signals_compiled()
-    steps = ("_summing_to", "asked", "_laid_on", "pulls", "pulled", "content_of", "_near", "_cold_table", "found")
+    steps = ("_summing_to", "asked", "pulls", "pulled", "content_of", "_near", "_cold_table", "found")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
 
 
@@ -44,22 +44,23 @@ def asked(shop: Shop, user: User) -> Any:
 
 def pulls(shop: Shop, first: Rows, first_asks: Floats, second: Rows, second_asks: Floats, count: int) -> Any:
     """Both pulls (ranking/pull.py): of each of `count` items, or in a large catalogue of the rows reached alone; those
-    rows, ascending; and whether it is of each item."""
+    rows, ascending; whether it is of each item, and else the slots that find a row among them."""
     if count < SPARSE_FROM:
         transition, neighbour, reached = links.spread_both(
             first, first_asks, shop.transition_rows, shop.transition_weights,
             second, second_asks, shop.neighbour_rows, shop.neighbour_weights, count,
         )  # fmt: skip
-        return transition, neighbour, reached, True
-    to_first, by_first = links.spread_sparse(first, first_asks, shop.transition_rows, shop.transition_weights)
-    to_second, by_second = links.spread_sparse(second, second_asks, shop.neighbour_rows, shop.neighbour_weights)
-    reached = links.union(np.sort(to_first), np.sort(to_second))
-    return _laid_on(reached, to_first, by_first), _laid_on(reached, to_second, by_second), reached, False
+        return transition, neighbour, reached, True, np.empty(0, np.int32)
+    transition, neighbour, reached, slots = links.spread_sparse(
+        first, first_asks, shop.transition_rows, shop.transition_weights,
+        second, second_asks, shop.neighbour_rows, shop.neighbour_weights,
+    )  # fmt: skip
+    return transition, neighbour, reached, False, slots
 
 
 def pulled(pulls: Any, allowed: Mask, count: int) -> Rows:
     """The `count` allowed rows that are pulled most, of those pulled at all."""
-    transition, neighbour, reached, by_row = pulls
+    transition, neighbour, reached, by_row, _ = pulls
     if by_row:
         return finds.pulled(reached, transition, neighbour, allowed, count)
     places, found = np.empty(len(reached), np.int64), 0
@@ -119,13 +120,6 @@ def _cold_table(shop: Shop, user: User, allowed: Mask, sparse: Floats, dense: Fl
         rows = rows[allowed[rows]]
     texts = (shop.content_ids, shop.content_weights, shop.content_vectors)
     return rows, signals.content(rows, sparse, dense, *texts)
-
-
-def _laid_on(reached: Rows, rows: Rows, values: Floats) -> Floats:
-    laid = np.zeros(len(reached), np.float32)
-    for at in range(len(rows)):
-        laid[np.searchsorted(reached, rows[at])] = values[at]
-    return laid
 
 
 def _summing_to(weights: Floats, share: float) -> None:

@@ -11,7 +11,7 @@ from interests.compiled import EXACT, compile_into
 from ranking.diversify import kernels
 from ranking.diversify.calibrated import HELD_MIN, NOVELTY, PRIOR, WORTH_MIN
 from ranking.diversify.residual import EPSILON
-from ranking.fast import basics, finds, signals
+from ranking.fast import basics, finds, links, signals
 from ranking.fatigue import FATIGUE
 from ranking.target import HALF_TRUST, MEMORY
 from ranking.topics import SMOOTHING
@@ -24,7 +24,7 @@ Rows = npt.NDArray[np.int64]
 @lru_cache(maxsize=1)
 def ready() -> None:
     """Compile what is here; for who knows that numba is installed."""
-    basics.ready(), finds.finds(), signals.signals_compiled(), kernels.greedy_kernels()
+    basics.ready(), finds.finds(), links.links(), signals.signals_compiled(), kernels.greedy_kernels()
     steps = ("pull_of", "relevance", "tired", "_falling", "chosen", "serves")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
 
@@ -45,8 +45,7 @@ def relevance(
         fresh = np.empty(len(user.item_rows), np.float32)
         for at in range(len(fresh)):
             fresh[at] = 2.0 ** (-max(user.last_event_ms - user.item_times_ms[at], 0) / shop.half_life_ms)
-    transition, neighbour, reached, by_row = pulls
-    pulled = (pull_of(transition, reached, by_row, rows), pull_of(neighbour, reached, by_row, rows))
+    pulled = (pull_of(pulls[0], pulls, rows), pull_of(pulls[1], pulls, rows))
     return signals.relevance(
         rows, trust, weights, shop.cold, shop.vectors, heard, shop.factors, user.factor,
         user.item_rows, user.item_weights, fresh, *pulled,
@@ -107,14 +106,15 @@ def serves(shop: Shop, user: User, rows: Rows, sources: Marks) -> Rows:
     return serves
 
 
-def pull_of(values: Floats, reached: Rows, by_row: bool, rows: Rows) -> Floats:
-    """One kind of pull on these rows."""
+def pull_of(values: Floats, pulls: Any, rows: Rows) -> Floats:
+    """One kind of pull on these rows; pulls: of `pulls` in ranking/whole/found.py, values: one of its kinds"""
+    _, _, reached, by_row, slots = pulls
     if by_row:
         return values[rows]
     found = np.zeros(len(rows), np.float32)
     for at in range(len(rows)):
-        place = np.searchsorted(reached, rows[at])
-        if place < len(reached) and reached[place] == rows[at]:
+        place = links.place_of(slots, reached, rows[at])
+        if place >= 0:
             found[at] = values[place]
     return found
 
