@@ -29,8 +29,8 @@ def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[st
     """Weights of the signals that pay, and for the report what each adds to NDCG@10.
 
     NDCG is that of weights fitted on the other half of the users. The signal that adds least goes first, and the rest
-    are fitted again, as long as WORTH of it is not lost; one that does better than all stays alone, and one that is
-    better by itself than the fit allows it to be gets more (trainer/weights/leaning.py).
+    are fitted again, as long as WORTH of it is not lost. One that is clearly better by itself than the fit allows it
+    to be gets more, up to everything (trainer/weights/leaning.py).
     """
     places = list(range(len(SIGNALS)))
     weights = fit_near_top(questions, places)
@@ -49,16 +49,11 @@ def worthwhile(questions: Sequence[Question]) -> tuple[dict[str, float], dict[st
         places, halves, kept = left, fewer, max(found, kept)
         weights = fit_near_top(questions, places, weights)
     alone = [mean_ndcg(questions, only(place)) for place in range(len(SIGNALS))]
-    best = int(np.argmax(alone))
-    leaning: dict[str, Any] = {}
-    if kept >= alone[best]:
-        weights, leaning = lean(questions, halves, weights, alone)
-        kept += leaning.get("gain", 0.0)
-    else:
-        weights = only(best)
+    weights, leaning = lean(questions, halves, weights, alone)
+    kept += leaning.get("gain", 0.0)
     said = named(weights)
     adds = {name: _adds(questions, weights, SIGNALS.index(name)) for name in said}
-    report = {"ndcg@10": max(kept, alone[best]), "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
+    report = {"ndcg@10": kept, "ndcg@10_all_signals": full, "adds": adds, "dropped": dropped}
     report["leaning"] = leaning
     return said, report | {"alone": dict(zip(SIGNALS, alone, strict=True))}
 

@@ -1,11 +1,13 @@
-"""Weights lean towards a signal that ranks better by itself than a fit allows it to.
+"""Weights lean towards a signal that ranks better by itself than a fit allows it to, or towards all good ones alike.
 
-    leaned = (1 - lean) * weights / spread(weights)  +  lean * signal / spread(signal)
+    leaned = (1 - lean) * weights / spread(weights)  +  lean * target / spread(target)
+    targets: each of the signals that are best alone; and the even sum of signal / spread(signal) over those that are
+             worth EVEN of the best one
 
 spread: the median over users of the deviation of their candidates' scores. The fit is of a likelihood, and a signal
 whose scale differs between users can rank each of them well and still be worth little to it; few users can mislead it
 too. What counts is NDCG@10 of users that the fit did not see: the weights stand unless another is CLEAR standard errors
-better.
+better, since the luckiest signal of a few users is often no good to others.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,10 @@ import numpy.typing as npt
 from ranking.score import SIGNALS
 from trainer.weights.questions import Question, ndcgs, only, parted
 
-LEANS = (0.25, 0.5, 0.75)
+LEANS = (0.25, 0.5, 0.75, 1.0)
 TOWARDS = 2  # of the signals that are best alone
-CLEAR = 2.0
+EVEN = 0.6
+CLEAR = 2.0  # standard errors
 
 Doubles = npt.NDArray[np.float64]
 
@@ -33,18 +36,26 @@ def lean(
     """
     parts = parted(questions)
     standing = _crossed(parts, halves)
-    best: tuple[float, int, float] = (0.0, 0, 0.0)
-    for place in np.argsort(-np.array(alone), kind="stable")[:TOWARDS].tolist():
-        for share in LEANS:
-            leaned = [_leaned(part, half, place, share) for part, half in zip(parts, halves, strict=True)]
-            added = _crossed(parts, leaned) - standing
-            error = float(added.std()) / np.sqrt(max(len(added), 1))
-            if len(added) and added.mean() > max(CLEAR * error, best[0]):
-                best = float(added.mean()), place, share
-    gain, place, share = best
-    if not gain:
+    if not len(standing):
         return weights, {}
-    return _leaned(questions, weights, place, share), {"towards": SIGNALS[place], "by": share, "gain": gain}
+    best, gain, report = weights, 0.0, dict[str, Any]()
+    for name, places in _targets(alone):
+        for share in LEANS:
+            leaned = [_leaned(part, half, places, share) for part, half in zip(parts, halves, strict=True)]
+            added = _crossed(parts, leaned) - standing
+            if added.mean() > max(CLEAR * float(added.std()) / len(added) ** 0.5, gain):
+                gain = float(added.mean())
+                best = _leaned(questions, weights, places, share)
+                report = {"towards": name, "by": share, "gain": gain}
+    return best, report
+
+
+def _targets(alone: Sequence[float]) -> list[tuple[str, list[int]]]:
+    """Names, and signals that count alike."""
+    order = np.argsort(-np.array(alone), kind="stable").tolist()
+    found = [(SIGNALS[place], [place]) for place in order[:TOWARDS]]
+    good = [place for place in order if alone[place] >= EVEN * alone[order[0]]]
+    return [("even", good), *found]
 
 
 def _crossed(parts: Sequence[Sequence[Question]], halves: Sequence[Doubles]) -> Doubles:
@@ -52,9 +63,9 @@ def _crossed(parts: Sequence[Sequence[Question]], halves: Sequence[Doubles]) -> 
     return found
 
 
-def _leaned(questions: Sequence[Question], weights: Doubles, place: int, share: float) -> Doubles:
-    signal = only(place)
-    both: Doubles = (1 - share) * weights / _spread(questions, weights) + share * signal / _spread(questions, signal)
+def _leaned(questions: Sequence[Question], weights: Doubles, places: Sequence[int], share: float) -> Doubles:
+    target = np.sum([only(place) / _spread(questions, only(place)) for place in places], axis=0)
+    both: Doubles = (1 - share) * weights / _spread(questions, weights) + share * target / _spread(questions, target)
     scaled: Doubles = both / both.sum()
     return scaled
 
