@@ -91,7 +91,7 @@ def read_only(value: Any) -> Any:
 
 @lru_cache(maxsize=1)
 def _say_once() -> None:
-    log.info("compiling loops to machine code, once for this host and version: about a minute of one core")
+    log.info("compiling loops to machine code, once for this host and version: a minute or two of one core")
 
 
 def _types(part: "str | Tuple") -> list[Any]:
