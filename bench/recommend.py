@@ -3,9 +3,10 @@
     python -m bench.recommend [--json FILE] [--rounds N]
 
 warm: the same request again, its slate in the cache. cold: 2,500 users in turn and no slate cache, so each call reads
-a state and retrieves, scores, diversifies and builds a slate from 10,000 items; nothing is batched. Two workers are
-held against two echoes on one port. At half load calls come evenly spaced at half the rate that was reached before,
-and latency counts from when a call was due. At last what each stage of one slate takes (bench/stages.py).
+a state and retrieves, scores, diversifies and builds a slate from 10,000 items; unbatched: each call by itself
+(--together-max 1). Two workers are held against two echoes on one port. At half load calls come evenly spaced at half
+the rate that was reached before, and latency counts from when a call was due. At last what each stage of one slate
+takes (bench/stages.py).
 """
 
 from collections import defaultdict
@@ -45,17 +46,22 @@ def main() -> None:
 
 
 def _one_process(shop: World, store: str, rounds: int) -> tuple[list[Row], int]:
-    warm, cold, empty = free_address(), free_address(), free_address()
-    with running(_server(shop, store, warm)), running([*_server(shop, store, cold), "--cache-mib", "0"]):
-        wait_for(warm)
-        wait_for(cold)
+    warm, cold, alone, empty = (free_address() for _ in range(4))
+    no_cache = ["--cache-mib", "0"]
+    with (
+        running(_server(shop, store, warm)),
+        running([*_server(shop, store, cold), *no_cache]),
+        running([*_server(shop, store, alone), *no_cache, "--together-max", "1"]),
+    ):
+        for address in (warm, cold, alone):
+            wait_for(address)
         size = len(_call(warm, _request(0)))
         with running(["-m", "bench.echo", empty, str(size)]):
             wait_for(empty)
-            return _measure(warm, cold, empty, rounds), size
+            return _measure(warm, cold, alone, empty, rounds), size
 
 
-def _measure(warm: str, cold: str, empty: str, rounds: int) -> list[Row]:
+def _measure(warm: str, cold: str, alone: str, empty: str, rounds: int) -> list[Row]:
     request, requests = _request(0), [_request(number) for number in range(USERS)]
     figures: Figures = defaultdict(lambda: ([], []))
     half: dict[str, list[float]] = defaultdict(list)
@@ -68,11 +74,13 @@ def _measure(warm: str, cold: str, empty: str, rounds: int) -> list[Row]:
         limit, _ = load.python_client(empty, echo.METHOD, [request], COLD_CALLS)
         warm_rate, _ = load.python_client(warm, METHOD, [request], COLD_CALLS)
         cold_rate, _ = load.python_client(cold, METHOD, requests, COLD_CALLS)
+        alone_rate, _ = load.python_client(alone, METHOD, requests, COLD_CALLS)
         fast = _h2load_rates(warm, empty, request) if load.h2load_is_there() else None
         if round_number == 0:
             continue  # everything warms up
         note("warm, Python client", warm_rate, limit)
-        note("cold, unbatched, Python client", cold_rate, limit)
+        note("cold, Python client", cold_rate, limit)
+        note("cold, unbatched, Python client", alone_rate, limit)
         if fast:
             note("warm, h2load", *fast)
         half["warm"] += load.paced(warm, METHOD, [request], warm_rate / 2, HALF_LOAD_S)
@@ -102,7 +110,7 @@ def _two_workers(shop: World, store: str, size: int, rounds: int) -> list[Row]:
             if round_number:
                 values.append(rate)
                 limits.append(limit)
-    return [against("cold, unbatched, two workers", "calls/s", values, limits)]
+    return [against("cold, two workers", "calls/s", values, limits)]
 
 
 def _h2load_rates(warm: str, empty: str, request: bytes) -> tuple[float, float]:

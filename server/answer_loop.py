@@ -236,8 +236,8 @@ def _written(
     of_slate = wire_loops.write_mix(MIX, made, _doubles(made.astype(np.float64)), most, *names_of_topics)
     of_target = wire_loops.write_mix(TARGET_MIX, aim, _doubles(aim.astype(np.float64)), most, *names_of_topics)
     numbers = np.empty(18, np.uint8)
-    first = wire_loops._double(numbers, 0, DIVERSITY, _doubles(np.array([dial])), 0)
-    last = wire_loops._double(numbers, first, KL, _doubles(np.array([kl])), 0)
+    first = wire_loops.write_double(numbers, 0, DIVERSITY, _doubles(np.array([dial])), 0)
+    last = wire_loops.write_double(numbers, first, KL, _doubles(np.array([kl])), 0)
     return _joined(numbers[:first], items, of_slate, of_target, numbers[first:last])
 
 

@@ -27,9 +27,12 @@ class Batches(Generic[Q, W, R]):
         self,
         begin: Callable[[Q, Sequence[W]], Callable[[], R]],
         end: Callable[[Q, Sequence[W], R], list[bytes | None]],
+        most: int = BATCH_MAX,
     ) -> None:
+        """most: how many are answered together; with 1 each is answered by itself, in the loop"""
         self._begin = begin
         self._end = end
+        self._most = most
         self._waiting: dict[Q, list[tuple[W, asyncio.Future[bytes | None]]]] = {}
         self._thread = ThreadPoolExecutor(1, "answers")
         self._busy = self._told = False
@@ -50,9 +53,9 @@ class Batches(Generic[Q, W, R]):
         while self._waiting and not self._busy:
             query = next(iter(self._waiting))
             waiting = self._waiting[query]
-            batch = waiting[:BATCH_MAX]
-            if len(waiting) > BATCH_MAX:
-                self._waiting[query] = waiting[BATCH_MAX:]
+            batch = waiting[: self._most]
+            if len(waiting) > self._most:
+                self._waiting[query] = waiting[self._most :]
             else:
                 del self._waiting[query]
             # Who has gone meanwhile needs no answer.
@@ -64,7 +67,7 @@ class Batches(Generic[Q, W, R]):
         askers = [asker for asker, _ in batch]
         try:
             work = self._begin(query, askers)
-            if len(batch) == 1 and not self._waiting:
+            if self._most == 1 or (len(batch) == 1 and not self._waiting):
                 self._give(query, batch, work())
                 return
         except Exception:

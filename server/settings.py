@@ -88,6 +88,12 @@ class ServerSettings(BaseSettings):
         False, description="record what is served as shown, where applications send no impressions"
     )
     cache_mib: int = Field(256, ge=0, description="memory for slates that may be asked for again")
+    together_max: int = Field(
+        32,
+        ge=1,
+        le=256,
+        description="calls that come at one time and are answered together at most; 1: each by itself",
+    )
     device: Literal["cpu", "gpu", "auto"] = Field("cpu", description="where the encoder runs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what is logged")
     log_format: LogFormat = Field("json", description="how it is logged")

@@ -15,7 +15,7 @@ from ranking.identity import name_of, slate_id
 from ranking.query import Query
 from ranking.slate import Slate
 from server.answers import Answer, Stored
-from server.batches import Batches
+from server.batches import BATCH_MAX, Batches
 from server.cache import Made, SlateCache
 from server.catalogue import Catalogue
 from server.messages import slate_message
@@ -43,12 +43,20 @@ class Answered(NamedTuple):
 class Slates:
     """Makes slates, each once. Used from the event loop alone: equal calls at one time share one computation."""
 
-    def __init__(self, states: States, cache: SlateCache, metrics: Metrics, catalogue: Catalogue | None = None) -> None:
+    def __init__(
+        self,
+        states: States,
+        cache: SlateCache,
+        metrics: Metrics,
+        catalogue: Catalogue | None = None,
+        together_max: int = BATCH_MAX,
+    ) -> None:
+        """together_max: how many calls are answered together at most"""
         self._states = states
         self._cache = cache
         self._metrics = metrics
         self._catalogue = Catalogue() if catalogue is None else catalogue  # an empty one is false
-        self._batches: Batches[Query, Stored, Answered] = Batches(self._begin, self._end)
+        self._batches: Batches[Query, Stored, Answered] = Batches(self._begin, self._end, together_max)
 
     @property
     def prices(self) -> Mapping[str, float]:

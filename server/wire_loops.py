@@ -38,7 +38,7 @@ def wire_loops() -> WireLoops | None:
     if numba() is None:
         return None
     compile_into(
-        globals(), dict.fromkeys(("_number", "_double", "_string", "_size", "_room", "_cause", "_told"), EXACT)
+        globals(), dict.fromkeys(("_number", "write_double", "_string", "_size", "_room", "_cause", "_told"), EXACT)
     )
     past = "i1 i1 q1 i1 i1 q1"
     return WireLoops(
@@ -80,7 +80,7 @@ def write_items(
     for place in range(len(rows)):
         at = _string(item, 0, STRING, ids, id_ends, rows[place])
         at = _number(item, at, POSITION, place)
-        at = _double(item, at, SCORE, scores, place)
+        at = write_double(item, at, SCORE, scores, place)
         at = _number(item, at, SOURCE, int(sources[place]))
         if interests[place] == 0:
             item[at], item[at + 1] = INTEREST, 0  # 0 is an interest
@@ -100,7 +100,7 @@ def write_items(
             item[at + 1 : at + 9] = prices[8 * place : 8 * place + 8]
             at += 9
         if place == explored:
-            at = _double(item, at, PROPENSITY, propensity, 0)
+            at = write_double(item, at, PROPENSITY, propensity, 0)
         end = _number(out, end, ITEM, at)
         out[end : end + at] = item[:at]
         end += at
@@ -125,7 +125,7 @@ def write_mix(tag: int, mix: npt.NDArray[np.float32], shares: Bytes, most: int, 
     end = 0
     for topic in chosen[:count]:
         at = _string(item, 0, STRING, names, name_ends, topic)
-        at = _double(item, at, SHARE, shares, topic)
+        at = write_double(item, at, SHARE, shares, topic)
         end = _number(out, end, tag, at)
         out[end : end + at] = item[:at]
         end += at
@@ -180,7 +180,7 @@ def _string(out: Bytes, at: int, tag: int, table: Bytes, ends: Rows, row: int) -
     return at + size
 
 
-def _double(out: Bytes, at: int, tag: int, doubles: Bytes, place: int) -> Any:
+def write_double(out: Bytes, at: int, tag: int, doubles: Bytes, place: int) -> Any:
     """0 is not written."""
     any_bit = False
     for byte in range(8):

@@ -29,7 +29,7 @@ def aims() -> Aims | None:
     if numba() is None:
         return None
     loops.loops()
-    compile_into(globals(), dict.fromkeys(("_narrowing", "_entropy", "_main_topic", "between", "dials"), EXACT))
+    compile_into(globals(), dict.fromkeys(("_narrowing", "_entropy", "main_topic", "between", "dials"), EXACT))
     return Aims(
         compiled(aim, "f1 f1 f1 d q f1 d d d d d d"),
         compiled(owed, "f1 f1 q"),
@@ -78,7 +78,7 @@ def openness(
     had = np.sort(item_rows)
     shown, taken, rare_shown, rare_taken = 0.0, 0.0, 0.0, 0.0
     for at in range(len(shown_rows)):
-        topic = _main_topic(topics, shares, shown_rows[at])
+        topic = main_topic(topics, shares, shown_rows[at])
         if topic < 0:
             continue
         rarity, weight = 1.0 - np.float64(anchor[topic]) / most, np.float64(shown_weights[at])
@@ -124,7 +124,7 @@ def _entropy(shares: Floats) -> Any:
     return loops.entropy(shares) if len(shares) > 1 else 0.0
 
 
-def _main_topic(topics: Numbers, shares: Floats, row: int) -> Any:
+def main_topic(topics: Numbers, shares: Floats, row: int) -> Any:
     """The heaviest topic of a row, -1 where it has none."""
     heaviest, main = np.float32(-1.0), np.int64(-1)
     for column in range(topics.shape[1]):

@@ -51,7 +51,7 @@ def with_drawn(row: int, rows: Rows, scores: Floats, sources: Any, serves: Rows,
     count = len(rows)
     main = np.empty(count, np.int64)
     for place in range(count):
-        main[place] = aims._main_topic(topics, shares, rows[place])
+        main[place] = aims.main_topic(topics, shares, rows[place])
     given_up = count - 1
     for place in range(count - 1, -1, -1):
         if np.sum(main == main[place]) > 1:

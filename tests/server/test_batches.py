@@ -12,12 +12,12 @@ from server.batches import BATCH_MAX, Batches
 class Kitchen:
     """Work that says who was served together and in which thread; waits where it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = BATCH_MAX) -> None:
         self.served: list[tuple[str, tuple[int, ...], bool]] = []
         self.may_go = threading.Event()
         self.may_go.set()
         self.broken = False
-        self.batches: Batches[str, int, list[str]] = Batches(self._begin, self._end)
+        self.batches: Batches[str, int, list[str]] = Batches(self._begin, self._end, most)
 
     def _begin(self, query: str, askers: Sequence[int]) -> Callable[[], list[str]]:
         loop_thread = threading.current_thread()
@@ -69,6 +69,12 @@ async def test_many_are_served_in_parts_and_nobody_is_left() -> None:
     found = await asyncio.gather(*(kitchen.batches.add("soup", 100 + asker) for asker in range(count)))
     assert found == [f"soup-{100 + asker}".encode() for asker in range(count)]
     assert [len(askers) for _, askers, _ in kitchen.served] == [BATCH_MAX, BATCH_MAX, 5]
+
+
+async def test_each_is_answered_alone_where_one_is_the_most() -> None:
+    kitchen = Kitchen(most=1)
+    assert await asyncio.gather(*(kitchen.batches.add("soup", asker) for asker in (1, 2))) == [b"soup-1", b"soup-2"]
+    assert kitchen.served == [("soup", (1,), False), ("soup", (2,), False)]
 
 
 async def test_one_that_cannot_be_answered_here_is_told_so_and_others_are_answered() -> None:
