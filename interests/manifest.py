@@ -59,6 +59,8 @@ class Manifest(BaseModel):
     new_weights: the same where items that the user had are filtered out; empty: as signal_weights
     few_items_max: users with so many items or fewer are scored by few_weights and few_new_weights, where there are any
     known_items: items had, from which on a user's own past is all that counts; 0: from the first on
+    mf_reach: a user's largest product with any item over the length of their factor, as it usually is; see
+        ranking/score.py
     vectors: how vectors lie on disk; they are float32 once loaded
     cold_weights: the same for items that nobody ever turned to; empty: they are scored like all others
     query_half_life_days: how fast a past interaction stops asking for its neighbours
@@ -90,6 +92,7 @@ class Manifest(BaseModel):
     few_weights: dict[str, float] = Field(default_factory=dict)
     few_new_weights: dict[str, float] = Field(default_factory=dict)
     known_items: int = Field(default=20, ge=0)
+    mf_reach: float = Field(default=0.0, ge=0)
     cold_weights: dict[str, float] = Field(default_factory=dict)
     query_half_life_days: float = Field(gt=0)
     transition_half_life: float = Field(3.0, gt=0)

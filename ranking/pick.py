@@ -117,6 +117,7 @@ class Picker:
             in_order(manifest.cold_weights) if manifest.cold_weights else in_order({})[:0],
             manifest.query_half_life_days * MS_PER_DAY, float(manifest.transition_half_life),
             float(manifest.neighbour_half_life), float(manifest.neighbour_had), manifest.repeats_default == "allow",
+            manifest.mf_reach,
         )  # fmt: skip
         return Shop(*map(read_only, shop))
 

@@ -6,7 +6,9 @@
                 and few_new_weights for users with few items, where validation found that these do better
 
     interest    max over interests k of sqrt(share_k / largest share) * cosine(interest_k, item); one interest: cosine
-    mf          factor . item factor, over the largest such product among the items the user had
+    mf          factor . item factor, over the largest such product among the items the user had, or what the
+                largest over all items usually is (manifest.mf_reach * |factor|) where that is more: who had what
+                hardly anybody had is described by products near 0
     transition  what stands near the user's recent items in other histories, faded, on a log scale; see ranking/pull.py
     neighbour   what goes with the user's recent items and items had, faded, on a log scale; see ranking/pull.py
     popularity  recent popularity in the catalogue
@@ -132,7 +134,8 @@ def _compiled(
     return fast.relevance(
         rows.astype(np.int64, copy=False), trust(weights, len(profile.item_rows), bundle.manifest.known_items),
         in_order(weights), in_order(cold_weights) if cold_weights else _NONE,
-        arrays.item_vectors, interests, arrays.item_factors, vectors.factor, profile.item_rows, profile.item_weights,
+        arrays.item_vectors, interests, arrays.item_factors, vectors.factor, bundle.manifest.mf_reach,
+        profile.item_rows, profile.item_weights,
         freshness, *pulls, arrays.popularity, arrays.recent_popularity, arrays.repeat_rates,
         arrays.visit_shares, arrays.debut_popularity, *content_of_user, *texts,
     )  # fmt: skip
@@ -216,7 +219,7 @@ def _interest(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
 def _mf(bundle: Bundle, profile: Profile, rows: Rows) -> Floats:
     factors, factor = bundle.arrays.item_factors, profile.vectors.factor
     own = factors[profile.item_rows[:MF_YARDSTICK_ITEMS]] @ factor
-    yardstick = own.max(initial=0.0)
+    yardstick = max(own.max(initial=0.0), np.float32(bundle.manifest.mf_reach) * np.linalg.norm(factor))
     if not yardstick > 0:
         return np.zeros(len(rows), dtype=np.float32)
     product: Floats = _take(factors, rows) @ (factor / yardstick)

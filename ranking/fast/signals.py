@@ -40,7 +40,7 @@ def signals_compiled() -> Signals | None:
     return Signals(
         compiled(content_profile, "i1 f1 i2 f2 f2"),
         compiled(content, f"q1 {content_arrays}"),
-        compiled(relevance, f"q1 d f1 f1 f2 f2 f2 f1 i1 f1 f1 f1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
+        compiled(relevance, f"q1 d f1 f1 f2 f2 f2 f1 d i1 f1 f1 f1 f1 f1 f1 f1 f1 f1 {content_arrays}"),
         compiled(pool, "f1 q1 i2 f2 f1 q q d"),
     )
 
@@ -83,6 +83,7 @@ def relevance(
     interests: Floats,
     item_factors: Floats,
     factor: Floats,
+    reach: float,
     item_rows: Numbers,
     item_weights: Floats,
     freshness: Floats,
@@ -103,10 +104,10 @@ def relevance(
 
     trust: how far the sum counts, the rest is recent popularity; warm, cold (11,): weights in the order of SIGNALS, of
     items and of those that nobody ever turned to, cold empty: as all others; interests (k, dim): times their weights;
-    transition, neighbour (n,): pulls on these rows;
+    transition, neighbour (n,): pulls on these rows; reach: the manifest's mf_reach;
     freshness (m,): of the items had, empty where it has no weight
     """
-    scaled = _scaled(item_factors, factor, item_rows)
+    scaled = _scaled(item_factors, factor, item_rows, reach)
     had, had_at, repeat = _repeat(item_rows, item_weights)
     both = np.stack((warm, cold if len(cold) else warm))
     texts = _content(rows if np.any(both[:, 6] != 0.0) else rows[:0], sparse, dense, ids, weights, vectors)
@@ -173,9 +174,12 @@ def pool(
     return np.flatnonzero(kept)
 
 
-def _scaled(item_factors: Floats, factor: Floats, item_rows: Numbers) -> Floats:
-    """The user's factor over its largest product with what they had, or zeros."""
-    yardstick = np.float32(0.0)
+def _scaled(item_factors: Floats, factor: Floats, item_rows: Numbers, reach: float) -> Floats:
+    """The user's factor over its largest product with what they had, or what is usual for its length; or zeros."""
+    squared = np.float32(0.0)
+    for value in factor:
+        squared += value * value
+    yardstick = np.float32(reach) * np.float32(math.sqrt(squared))
     for row in item_rows[:YARDSTICK_ITEMS]:
         yardstick = max(yardstick, basics.dot(item_factors, row, factor))
     return factor / yardstick if yardstick > 0 else np.zeros_like(factor)

@@ -19,7 +19,8 @@ class Shop(NamedTuple):
     codes, steps: of nearby items (ranking/nearby.py), no rows where others find what is near; factor_*: the same of
     factors; popular, by_topic, starts, ends, fresh: ranking/retrieve.py; cold_*: ranking/cold_shelf.py
     strengths: of actions, as asking; cold: weights in the order of SIGNALS for items that nobody ever turned to, empty
-    where these count as all others do; again: whether what was had may come again, by default
+    where these count as all others do; again: whether what was had may come again, by default;
+    mf_reach: the manifest's
     """
 
     vectors: Floats
@@ -58,9 +59,10 @@ class Shop(NamedTuple):
     neighbour_half_life: float
     neighbour_had: float
     again: bool
+    mf_reach: float
 
 
-SHOP = "f2 y2 f1 f2 y2 f1 i2 f2 i2 f2 i2 f2 f1 f1 f1 f1 f1 i2 f2 f2 f1 q1 q1 q1 q1 q1 q1 q1 q1 f1 f1 d d d d b"
+SHOP = "f2 y2 f1 f2 y2 f1 i2 f2 i2 f2 i2 f2 f1 f1 f1 f1 f1 i2 f2 f2 f1 q1 q1 q1 q1 q1 q1 q1 q1 f1 f1 d d d d b d"
 
 
 class User(NamedTuple):

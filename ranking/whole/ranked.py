@@ -47,7 +47,7 @@ def relevance(
             fresh[at] = 2.0 ** (-max(user.last_event_ms - user.item_times_ms[at], 0) / shop.half_life_ms)
     pulled = (pull_of(pulls[0], pulls, rows), pull_of(pulls[1], pulls, rows))
     return signals.relevance(
-        rows, trust, weights, shop.cold, shop.vectors, heard, shop.factors, user.factor,
+        rows, trust, weights, shop.cold, shop.vectors, heard, shop.factors, user.factor, shop.mf_reach,
         user.item_rows, user.item_weights, fresh, *pulled,
         shop.popularity, shop.recent_popularity, shop.repeat_rates, shop.visit_shares, shop.debut_popularity,
         sparse, dense, shop.content_ids, shop.content_weights, shop.content_vectors,

@@ -51,7 +51,12 @@ def with_signals(made: Bundle) -> Bundle:
     popularity[::9] = 0.0
     weights = {name: 0.2 + 0.1 * place for place, name in enumerate(SIGNALS)}
     said = made.manifest.model_copy(
-        update={"signal_weights": weights, "cold_weights": {"interest": 0.4, "content": 1.0}, "new_weights": {}}
+        update={
+            "signal_weights": weights,
+            "cold_weights": {"interest": 0.4, "content": 1.0},
+            "new_weights": {},
+            "mf_reach": 0.9,
+        }
     )
     return replace(
         made,

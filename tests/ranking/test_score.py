@@ -205,3 +205,19 @@ def test_what_people_now_begin_with_counts_the_same_for_everybody(bundle, person
     known = replace(bundle, arrays=replace(bundle.arrays, debut_popularity=begun))
     for user in (person([(item(0, 1), Action.VIEW)]), person([(item(5, 2), Action.PURCHASE)])):
         assert signals(known, user, everything(known))[:, COLUMN["debut"]] == pytest.approx(begun)
+
+
+def test_a_factor_product_counts_by_what_was_had_or_by_what_is_usual_where_that_is_more(bundle, ada):
+    rows, mf = everything(bundle), COLUMN["mf"]
+    factors, factor = bundle.arrays.item_factors, ada.vectors.factor
+    products, length = factors @ factor, float(np.linalg.norm(factor))
+    own = float(products[ada.item_rows].max())
+    for reach in (0.0, 0.5 * own / length, 4.0 * own / length):
+        said = replace(bundle, manifest=bundle.manifest.model_copy(update={"mf_reach": reach}))
+        found = signals(said, ada, rows)[:, mf]
+        assert found == pytest.approx(products / max(own, reach * length), abs=1e-5)
+        assert relevance(with_weights(said, mf=1.0), ada, rows) == pytest.approx(
+            signals(with_weights(said, mf=1.0), ada, rows)[:, mf] * trust({"mf": 1.0}, len(ada.item_rows), KNOWN_ITEMS)
+            + (1 - trust({"mf": 1.0}, len(ada.item_rows), KNOWN_ITEMS)) * bundle.arrays.recent_popularity,
+            abs=1e-5,
+        )

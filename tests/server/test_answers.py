@@ -80,6 +80,7 @@ BUNDLES = {
         "signal_weights": {name: 0.2 + 0.1 * place for place, name in enumerate(SIGNALS)},
         "cold_weights": {"interest": 0.4, "content": 1.0},
         "known_items": 5,
+        "mf_reach": 0.4,
     },
     "filtered, and the few otherwise": {
         "repeats_default": "filter",

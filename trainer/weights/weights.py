@@ -29,6 +29,7 @@ from trainer.weights.slates import SIZE, slate_ndcg
 
 CANDIDATES = CANDIDATES_MIN
 HALF_LIVES_DAYS = (7.0, 30.0, 120.0)
+REACH_USERS = 500
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ def choose(
     newcomers: some of them at an earlier time
     """
     seen = profiles(cases, bundle)
+    reach = mf_reach(bundle, seen)
+    bundle = with_manifest(bundle, {"mf_reach": reach})
     fewer, fewer_seen = cases[:dial_users], seen[:dial_users]
     entropy_mean = float(np.mean([one.entropy for one in seen]))
     tried: dict[float, float] = {}
@@ -78,6 +81,7 @@ def choose(
         "few_weights": bands.few,
         "few_new_weights": new_bands.few,
         "query_half_life_days": half_life,
+        "mf_reach": reach,
         "entropy_mean": min(max(entropy_mean, 0.0), 1.0),
     }
     repeats, report["repeats"] = choose_repeats(with_manifest(bundle, learned), fewer, fewer_seen)
@@ -96,6 +100,16 @@ def choose(
 def steps() -> int:
     """How often `choose` ticks."""
     return len(HALF_LIVES_DAYS) + 4
+
+
+def mf_reach(bundle: Bundle, seen: Sequence[Profile]) -> float:
+    """The median over users of the largest product of their factor with any item, over the factor's length; 0 without
+    factors."""
+    factors = np.array([one.vectors.factor for one in seen[:REACH_USERS]], dtype=np.float32)
+    lengths = np.linalg.norm(factors, axis=1) if len(factors) else np.zeros(0, dtype=np.float32)
+    known = np.flatnonzero(lengths > 0)
+    most = [float((bundle.arrays.item_factors @ factors[user]).max(initial=0.0) / lengths[user]) for user in known]
+    return round(float(np.median(most)), 6) if most else 0.0
 
 
 def ask(bundle: Bundle, cases: Sequence[Case], seen: Sequence[Profile]) -> list[Question]:
