@@ -24,12 +24,13 @@ from ranking.diversify import METHODS, warm
 from ranking.diversify.calibrated import greedy_set
 from ranking.diversify.dpp import greedy_map
 from ranking.diversify.inputs import ordered
-from ranking.target import Target
+from ranking.target import HALF_TRUST, MEMORY, Target
 from ranking.topics import Mixes
 
 SHAPES = ((500, 64, 20), (500, 64, 50), (1000, 64, 50), (1000, 384, 50), (5000, 64, 50))
 TOPICS, CLUSTERS = 20, 20
 DIAL = 0.6
+SHOWN = 40  # places
 CALLS = 15
 
 Call = Callable[[], Any]
@@ -67,25 +68,32 @@ def _calls(n: int, dim: int, size: int, compiled: bool) -> tuple[Call, dict[str,
     shares = (topics >= 0) / np.maximum((topics >= 0).sum(axis=1, keepdims=True), 1)
     mixes = Mixes(topics, shares.astype(np.float32))
     mix, shown = rng.dirichlet(np.full(TOPICS, 0.4), 2).astype(np.float32)
-    target = Target(mix, 40 * shown, 1.5)
+    first, later = _target(mix, 0 * shown), _target(mix, SHOWN * shown)
     out, queries = np.empty(n, dtype=np.float32), [vectors[i].copy() for i in range(size - 1)]
 
     def limit() -> None:
         for query in queries:
             np.dot(vectors, query, out=out)
 
-    given = (relevance, vectors, mixes, target, size, DIAL)
+    given, again = (relevance, vectors, mixes, first, size, DIAL), (relevance, vectors, mixes, later, size, DIAL)
     calls: dict[str, Call] = {}
     if compiled:
         calls["calibrated"] = lambda: METHODS["calibrated"](*given)
+        calls[f"calibrated, {SHOWN} places shown before"] = lambda: METHODS["calibrated"](*again)
         calls["dpp"] = lambda: METHODS["dpp"](*given)
-    calls["calibrated, numpy"] = lambda: greedy_set(ordered(*given), target, DIAL, compiled=False)
+    calls["calibrated, numpy"] = lambda: greedy_set(ordered(*given), first, DIAL, compiled=False)
     calls["dpp, numpy"] = lambda: greedy_map(ordered(*given), DIAL, compiled=False)
     if find_spec("pyversity"):
         from pyversity.strategies.dpp import dpp as theirs
 
         calls["dpp, pyversity"] = lambda: theirs(vectors, relevance, size, DIAL)
     return limit, calls
+
+
+def _target(mix: np.ndarray, shown: np.ndarray) -> Target:
+    """Held as firmly as who was shown these places is (ranking/target.py)."""
+    places = float(shown.sum())
+    return Target(mix, shown, 1.0 + MEMORY * places / (places + HALF_TRUST))
 
 
 def _median_us(call: Call) -> float:

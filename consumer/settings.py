@@ -85,7 +85,7 @@ class ConsumerSettings(BaseSettings):
         5000, ge=0, description="while more records wait than this, states are left to their readers to encode"
     )
     cached_entries: int = Field(
-        1_000_000, ge=0, description="how much of the states written last stays in memory; about 200 bytes an entry"
+        4_000_000, ge=0, description="how much of the states written last stays in memory; about 200 bytes an entry"
     )
     file_batch_records: int = Field(20_000, ge=1, le=200_000, description="the same with --from-file")
     poll_s: float = Field(0.5, gt=0, le=5, description="how long a poll waits for a record; a stop takes as long")

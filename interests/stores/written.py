@@ -10,7 +10,7 @@ from interests.events import LogPartition
 from interests.state import InterestState, as_stored
 from interests.stores.base import NO_MOMENTS, InterestStore, Moments
 
-ENTRIES_MAX = 1_000_000
+ENTRIES_MAX = 4_000_000  # 800 MB at most: the last 20 events each of 60,000 users
 
 
 class WrittenStates:
