@@ -114,18 +114,18 @@ def test_resuming_from_the_broker_s_offset_without_watermarks_is_caught(
 @pytest.mark.promise("R1")
 def test_killed_at_each_failpoint_nothing_is_lost_or_counted_twice(kafka, topic, store_url, tmp_path, rng, seen: Seen):
     store, partitions = open_store(store_url), partitions_of(kafka, topic)
-    flags = [*SMALL, "--session-timeout-s", "1"]
-    flags += ["--archive", str(tmp_path / "archive"), "--archive-roll-s", "0.1"]
+    flags = [*SMALL, "--archive", str(tmp_path / "archive"), "--archive-roll-s", "0.1"]
 
-    def dying(place: str) -> ConsumerProcess:
-        environment = {"PLURAL_FAILPOINT": place}
-        return ConsumerProcess(kafka, topic, store_url, tmp_path / "out", *flags, environment=environment)
+    def dying(place: str, session_s: str = "1") -> ConsumerProcess:
+        environment, session = {"PLURAL_FAILPOINT": place}, ("--session-timeout-s", session_s)
+        return ConsumerProcess(kafka, topic, store_url, tmp_path / "out", *flags, *session, environment=environment)
 
     in_batch = ("on_assign", "before_put:3", "in_transaction:3", "after_put:3", "after_dead_letter:2")
     for place in (*in_batch, "in_archive", "after_archive:2"):
         send(kafka, topic, rng)
         assert dying(place).wait() == -signal.SIGKILL, place
-    last = dying("on_revoke")
+    # On a busy host a session of a second ends by itself, and what is lost is not revoked.
+    last = dying("on_revoke", "6")
     until(lambda: absorbed(store, partitions) == 7 * EVENTS_A_ROUND, "the last process has read all")
     archive = Archive(tmp_path / "archive")
     with ConsumerThread(kafka, topic, open_store(store_url), archive=archive):
