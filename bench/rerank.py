@@ -24,7 +24,7 @@ from ranking.diversify import METHODS, warm
 from ranking.diversify.calibrated import greedy_set
 from ranking.diversify.dpp import greedy_map
 from ranking.diversify.inputs import ordered
-from ranking.target import HALF_TRUST, MEMORY, Target
+from ranking.target import Target, remembered
 from ranking.topics import Mixes
 
 SHAPES = ((500, 64, 20), (500, 64, 50), (1000, 64, 50), (1000, 384, 50), (5000, 64, 50))
@@ -92,8 +92,7 @@ def _calls(n: int, dim: int, size: int, compiled: bool) -> tuple[Call, dict[str,
 
 def _target(mix: np.ndarray, shown: np.ndarray) -> Target:
     """Held as firmly as who was shown these places is (ranking/target.py)."""
-    places = float(shown.sum())
-    return Target(mix, shown, 1.0 + MEMORY * places / (places + HALF_TRUST))
+    return Target(mix, shown, remembered(float(shown.sum())))
 
 
 def _median_us(call: Call) -> float:

@@ -15,12 +15,12 @@ from interests import assembled, id_table
 from interests.assembled import FIXED, Fixed, Parts, Table
 from interests.bundle import Bundle
 from interests.compiled import EXACT, compile_into, compiled, numba, read_only
+from interests.state import FORMAT
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Longs = npt.NDArray[np.int64]
 
-FORMAT = 1  # as in interests/state.py
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 LAYOUT, VERSION, LAST_EVENT, MEMORIES, RECENT, EXPOSURE, VECTORS = 1, 3, 5, 6, 7, 8, 11
 BROKEN = 1 << 40

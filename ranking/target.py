@@ -68,9 +68,13 @@ def target(bundle: Bundle, profile: Profile) -> Target:
     base = _known(profile.anchor, profile.recent_mix, RECENT * (1.0 - narrowed))
     if base is None:
         return Target(np.array(bundle.arrays.topic_shares, dtype=np.float32), shown, again=again)
-    memory = MEMORY * profile.exposure_weight / (profile.exposure_weight + HALF_TRUST)
     mix = _normal(np.maximum(base, np.minimum(2.0 * base, FLOOR)))
-    return Target(mix, shown, (1.0 + NARROWED * narrowed * narrowed) * (1.0 + memory), again)
+    return Target(mix, shown, (1.0 + NARROWED * narrowed * narrowed) * remembered(profile.exposure_weight), again)
+
+
+def remembered(places: float) -> float:
+    """How much more counts what earlier slates owe, from 1, for who was shown so many places (a faded count)."""
+    return 1.0 + MEMORY * places / (places + HALF_TRUST)
 
 
 def constants() -> tuple[float, ...]:

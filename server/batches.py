@@ -6,7 +6,7 @@ other calls meanwhile; what comes in until it is done is the next batch.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -15,10 +15,11 @@ BATCH_MAX = 32  # so that the first of them does not wait for long
 Q = TypeVar("Q")  # what is asked
 W = TypeVar("W")  # who asks
 R = TypeVar("R")  # what the work comes to
+A = TypeVar("A")  # what each gets
 
 
-class Batches(Generic[Q, W, R]):
-    """Used from the event loop alone.
+class Batches(Generic[Q, W, R, A]):
+    """Used from the event loop alone. Who asks the same as somebody who waits already shares the answer.
 
     begin(query, askers) gives the work, for a thread; end(query, askers, result) what each of them gets, in the loop.
     """
@@ -26,22 +27,22 @@ class Batches(Generic[Q, W, R]):
     def __init__(
         self,
         begin: Callable[[Q, Sequence[W]], Callable[[], R]],
-        end: Callable[[Q, Sequence[W], R], list[bytes | None]],
+        end: Callable[[Q, Sequence[W], R], list[A | None]],
         most: int = BATCH_MAX,
     ) -> None:
         """most: how many are answered together; with 1 each is answered by itself, in the loop"""
         self._begin = begin
         self._end = end
         self._most = most
-        self._waiting: dict[Q, list[tuple[W, asyncio.Future[bytes | None]]]] = {}
+        self._waiting: dict[Q, dict[W, list[asyncio.Future[A | None]]]] = {}
         self._thread = ThreadPoolExecutor(1, "answers")
         self._busy = self._told = False
 
-    def add(self, query: Q, asker: W) -> "asyncio.Future[bytes | None]":
+    def add(self, query: Q, asker: W) -> "asyncio.Future[A | None]":
         """The answer to come; None where it is to be found another way."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[bytes | None] = loop.create_future()
-        self._waiting.setdefault(query, []).append((asker, future))
+        future: asyncio.Future[A | None] = loop.create_future()
+        self._waiting.setdefault(query, {}).setdefault(asker, []).append(future)
         if not self._busy and not self._told:
             self._told = True
             loop.call_soon(self._next)
@@ -53,20 +54,17 @@ class Batches(Generic[Q, W, R]):
         while self._waiting and not self._busy:
             query = next(iter(self._waiting))
             waiting = self._waiting[query]
-            batch = waiting[: self._most]
-            if len(waiting) > self._most:
-                self._waiting[query] = waiting[self._most :]
-            else:
+            batch = {asker: waiting.pop(asker) for asker in list(waiting)[: self._most]}
+            if not waiting:
                 del self._waiting[query]
             # Who has gone meanwhile needs no answer.
-            batch = [(asker, future) for asker, future in batch if not future.done()]
+            batch = {asker: theirs for asker, theirs in batch.items() if not all(map(asyncio.Future.done, theirs))}
             if batch:
                 self._take(query, batch)
 
-    def _take(self, query: Q, batch: list[tuple[W, "asyncio.Future[bytes | None]"]]) -> None:
-        askers = [asker for asker, _ in batch]
+    def _take(self, query: Q, batch: dict[W, list["asyncio.Future[A | None]"]]) -> None:
         try:
-            work = self._begin(query, askers)
+            work = self._begin(query, list(batch))
             if self._most == 1 or (len(batch) == 1 and not self._waiting):
                 self._give(query, batch, work())
                 return
@@ -77,9 +75,7 @@ class Batches(Generic[Q, W, R]):
         done = asyncio.get_running_loop().run_in_executor(self._thread, work)
         done.add_done_callback(lambda found: self._done(query, batch, found))
 
-    def _done(
-        self, query: Q, batch: list[tuple[W, "asyncio.Future[bytes | None]"]], found: "asyncio.Future[R]"
-    ) -> None:
+    def _done(self, query: Q, batch: dict[W, list["asyncio.Future[A | None]"]], found: "asyncio.Future[R]") -> None:
         self._busy = False
         try:
             self._give(query, batch, found.result())
@@ -87,14 +83,17 @@ class Batches(Generic[Q, W, R]):
             self._fail(batch)
         self._next()
 
-    def _give(self, query: Q, batch: list[tuple[W, "asyncio.Future[bytes | None]"]], result: R) -> None:
-        bodies = self._end(query, [asker for asker, _ in batch], result)
-        for (_, future), body in zip(batch, bodies, strict=True):
-            if not future.done():
-                future.set_result(body)
+    def _give(self, query: Q, batch: dict[W, list["asyncio.Future[A | None]"]], result: R) -> None:
+        for theirs, answer in zip(batch.values(), self._end(query, list(batch), result), strict=True):
+            _tell(theirs, answer)
 
-    def _fail(self, batch: list[tuple[W, "asyncio.Future[bytes | None]"]]) -> None:
+    def _fail(self, batch: dict[W, list["asyncio.Future[A | None]"]]) -> None:
         """Whoever goes the other way meets the error again, by themselves."""
-        for _, future in batch:
-            if not future.done():
-                future.set_result(None)
+        for theirs in batch.values():
+            _tell(theirs, None)
+
+
+def _tell(futures: Iterable["asyncio.Future[A | None]"], answer: A | None) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(answer)

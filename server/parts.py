@@ -31,7 +31,7 @@ from server.record import EmbeddedRecorder
 from server.recorder import Recorder
 from server.service import ADMIN, CATALOGUE, INTERESTS, RECOMMENDATIONS, Admin, Interests, Items, Recommendations
 from server.settings import ServerSettings
-from server.shell import Quick, Shell
+from server.shell import Shell
 from server.slates import Slates
 from server.states import Serving, States
 from server.streams import Limits, Moved, Streams
@@ -84,9 +84,8 @@ async def running(settings: ServerSettings, worker: int = 0) -> AsyncIterator[in
         if settings.admin:
             services[ADMIN] = Admin(served)
         for service, methods in services.items():
-            is_quick = methods is recommendations
-            quick = {"Recommend": Quick(recommendations.at_hand, recommendations.soon)} if is_quick else {}
-            shell.register(server, service, methods, **quick)
+            at_hand = {"Recommend": recommendations.at_hand} if methods is recommendations else {}
+            shell.register(server, service, methods, **at_hand)
         names = [service.full_name for service in services]
         health_servicer = listen.add_health(server)
         if settings.reflection:

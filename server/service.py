@@ -49,11 +49,6 @@ class Recommendations:
         asked = self._recommend(data)
         return self._slates.at_hand(asked.user_id, asked.query) if asked.user_id else None
 
-    def soon(self, data: bytes) -> asyncio.Future[bytes | None] | None:
-        """The answer to Recommend on its way; None, now or when it comes, where Recommend is to be called."""
-        asked = self._recommend(data)
-        return self._slates.soon(asked.user_id, asked.query) if asked.user_id else None
-
     async def Rerank(self, data: bytes) -> bytes:
         """The caller's candidates."""
         message = requests.parse(recommendations_pb2.RerankRequest, data)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -20,18 +20,10 @@ from server.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Unary = Callable[[bytes], Awaitable[bytes]]
+AtHand = Callable[[bytes], bytes | None]
 Stream = Callable[[bytes, str], AsyncGenerator[bytes, None]]
-
-
-class Quick(NamedTuple):
-    """Answers to a method that need no deadline: those that lie there, and those on their way. None where neither is
-    so, now or when it comes."""
-
-    at_hand: Callable[[bytes], bytes | None]
-    soon: Callable[[bytes], asyncio.Future[bytes | None] | None]
 
 
 class Shell:
@@ -47,8 +39,8 @@ class Shell:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def register(self, server: grpc.aio.Server, service: ServiceDescriptor, methods: object, **quick: Quick) -> None:
-        """Add every method that the .proto names; `quick`, by method, is asked first."""
+    def register(self, server: grpc.aio.Server, service: ServiceDescriptor, methods: object, **at_hand: AtHand) -> None:
+        """Add every method that the .proto names; `at_hand`, by method, gives answers that need no work."""
         handlers: dict[str, Any] = {}
         for method in service.methods:
             call = getattr(methods, method.name)
@@ -57,7 +49,7 @@ class Shell:
             if method.server_streaming:
                 handlers[method.name] = grpc.unary_stream_rpc_method_handler(self._stream(method.name, call))
             else:
-                unary = self._unary(method.name, call, limit_s, quick.get(method.name))
+                unary = self._unary(method.name, call, limit_s, at_hand.get(method.name))
                 handlers[method.name] = grpc.unary_unary_rpc_method_handler(unary)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
@@ -74,26 +66,21 @@ class Shell:
             if self._begun == begun and self._idle.is_set():
                 return
 
-    def _unary(self, name: str, call: Unary, limit_s: float, quick: Quick | None) -> Any:
+    def _unary(self, name: str, call: Unary, limit_s: float, at_hand: AtHand | None) -> Any:
         latency_s = self._metrics.latency_s.labels(name)
         tally = self._metrics.tally(name)
 
         async def handle(data: bytes, context: Context) -> bytes:
             started_s = time.perf_counter()
             # What is there already waits for nothing, so it needs no deadline and nothing can interrupt it.
-            body = _look(quick.at_hand, data) if quick else None
+            body = _look(at_hand, data) if at_hand else None
             if body is not None:
                 self._begun += 1
                 tally.add(time.perf_counter() - started_s)
                 return body
             with self._running(name) as running:
-                limit = asyncio.timeout(None if math.isinf(limit_s) else limit_s)
                 try:
-                    coming = _look(quick.soon, data) if quick else None
-                    body = await coming if coming else None
-                    if body is not None:
-                        return body
-                    async with limit:
+                    async with asyncio.timeout(None if math.isinf(limit_s) else limit_s) as limit:
                         return await call(data)
                 except Exception as error:
                     too_long = CallTooLong(f"took longer than this server's {limit_s:g} s")
@@ -140,9 +127,9 @@ class Shell:
             self._metrics.requests.labels(name, running.code.name).inc()
 
 
-def _look(answer: Callable[[bytes], T | None], data: bytes) -> T | None:
+def _look(at_hand: AtHand, data: bytes) -> bytes | None:
     try:
-        return answer(data)
+        return at_hand(data)
     except Exception:
         return None  # the call itself meets it again, and answers it as it answers everything
 

@@ -4,7 +4,6 @@ The bytes are those of a message whose field 1 is the slate, so the same ones an
 put behind them, Follow and StreamRecommendations: that field has the same number and type in all three.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -41,7 +40,7 @@ class Answered(NamedTuple):
 
 
 class Slates:
-    """Makes slates, each once. Used from the event loop alone: equal calls at one time share one computation."""
+    """Makes slates, each once. Used from the event loop alone: equal calls that wait together share one computation."""
 
     def __init__(
         self,
@@ -56,7 +55,7 @@ class Slates:
         self._cache = cache
         self._metrics = metrics
         self._catalogue = Catalogue() if catalogue is None else catalogue  # an empty one is false
-        self._batches: Batches[Query, Stored, Answered] = Batches(self._begin, self._end, together_max)
+        self._batches: Batches[Query, Stored, Answered, Served] = Batches(self._begin, self._end, together_max)
 
     @property
     def prices(self) -> Mapping[str, float]:
@@ -75,16 +74,6 @@ class Slates:
         found = None if version is None else self._cached(user_id, query, version)
         return None if found is None else found.body
 
-    def soon(self, user_id: str, query: Query) -> asyncio.Future[bytes | None] | None:
-        """The slate of the user's newest state on its way, made together with others; for who asked `at_hand` before.
-
-        None, now or when it comes, where it is to be had from `of`. Raises StoreUnavailable.
-        """
-        if not self._states.serving.answerer.serves(query):
-            return None
-        stored = self._states.stored_now(user_id)
-        return None if stored is None else self._batches.add(query, stored)
-
     async def of(self, user_id: str, query: Query, *, newest: bool = False) -> Served:
         """The slate of the user's newest state. Raises StoreUnavailable as States.read does."""
         state = None
@@ -101,7 +90,7 @@ class Slates:
                 if made is not None:
                     self._metrics.cache_hits.inc()
                     return Served(made.body, version, made.item_ids)
-        served = self._now(user_id, query) if state is None else None
+        served = await self._together(user_id, query) if state is None else None
         if served is not None:
             return served
         state = state or await self._states.read(user_id, newest=newest)
@@ -112,19 +101,17 @@ class Slates:
             made = self._make(user_id, query, self._states.view(state))
         return Served(made.body, state.version, made.item_ids)
 
-    def _now(self, user_id: str, query: Query) -> Served | None:
-        """The slate of the newest state in one call; None where the steps are to be taken one by one."""
+    async def _together(self, user_id: str, query: Query) -> Served | None:
+        """The slate of the newest state, made with those that others ask for; None where the steps are to be taken one
+        by one.
+        """
         if not self._states.serving.answerer.serves(query):
             return None
         try:
             stored = self._states.stored_now(user_id)
         except StoreUnavailable:
             return None
-        if stored is None:
-            return None
-        done = self._begin(query, [stored])()
-        made = self._finish(query, stored, done.answers[0], done)
-        return None if made is None else Served(made.body, stored.version, made.item_ids)
+        return None if stored is None else await self._batches.add(query, stored)
 
     def make(self, view: View, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()) -> Made:
         """A slate without the items of `skip`, going on from `before`, the latest of them in order; not cached."""
@@ -169,12 +156,11 @@ class Slates:
         revision, fingerprint, prices = catalogue.revision, catalogue.fingerprint, catalogue.prices_by_row
         return lambda: Answered(serving, revision, fingerprint, serving.answerer.of(query, users, prices))
 
-    def _end(self, query: Query, users: Sequence[Stored], done: Answered) -> list[bytes | None]:
-        """The slates' bytes, those kept that are still right."""
-        made = [self._finish(query, user, answer, done) for user, answer in zip(users, done.answers, strict=True)]
-        return [None if each is None else each.body for each in made]
+    def _end(self, query: Query, users: Sequence[Stored], done: Answered) -> list[Served | None]:
+        """The slates, those kept that are still right."""
+        return [self._finish(query, user, answer, done) for user, answer in zip(users, done.answers, strict=True)]
 
-    def _finish(self, query: Query, user: Stored, answer: Answer | None, done: Answered) -> Made | None:
+    def _finish(self, query: Query, user: Stored, answer: Answer | None, done: Answered) -> Served | None:
         if answer is None:
             return None
         bundle = done.serving.bundle
@@ -183,11 +169,10 @@ class Slates:
             return None
         name = _named(name_of(user.user_id, user.version, bundle.version, query, (), ()), done.fingerprint)
         body = done.serving.writer.named(name, user.user_id, user.version, answer.rest)
-        made = Made(body, item_ids, done.revision)
         self._metrics.cache_misses.inc()
         if done.serving is self._states.serving and self._is_newest(user):
-            self._keep(user.user_id, user.version, query, made)
-        return made
+            self._keep(user.user_id, user.version, query, Made(body, item_ids, done.revision))
+        return Served(body, user.version, item_ids)
 
     def _is_newest(self, user: Stored) -> bool:
         """Whether the user has not moved on meanwhile, or was erased."""

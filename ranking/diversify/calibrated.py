@@ -30,7 +30,7 @@ import numpy.typing as npt
 from ranking.diversify.inputs import Floats, Ordered, ordered, unit_scale
 from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.residual import EPSILON, Residual
-from ranking.target import HALF_TRUST, MEMORY, Target
+from ranking.target import Target, remembered
 from ranking.topics import SMOOTHING, Mixes
 
 PRIOR = 10.0
@@ -62,7 +62,7 @@ def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: 
     held = np.maximum((PRIOR + SMOOTHING * places) * mix + shown, HELD_MIN)
     price = (diversity * target.protection * places) * mix
     tiring = 0.0 if target.again else float(shown.sum())
-    novelty = diversity * NOVELTY * (1.0 + MEMORY * tiring / (tiring + HALF_TRUST))
+    novelty = diversity * NOVELTY * remembered(tiring)
     topics, shares = candidates.mixes
     if fast is None:
         return _by_numpy(worth, topics, shares, price, held, candidates.vectors, novelty, count)

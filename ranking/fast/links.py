@@ -34,7 +34,7 @@ def links() -> Links | None:
         globals(),
         {"_merged": EXACT, "_most": FINITE, "_spread": EXACT, "_largest": FINITE, "_give": ANY_ORDER},
     )
-    compile_into(globals(), dict.fromkeys(("place_of", "_reach", "_over_largest"), EXACT))
+    compile_into(globals(), dict.fromkeys(("_seat", "place_of", "_reach", "_over_largest"), EXACT))
     asked = "q1 f1 i2 f2"
     return Links(
         compiled(recent_weights, "i1 q1 i1 i1 q f1 d d"),
@@ -138,12 +138,15 @@ def spread_sparse(
 
 def place_of(slots: npt.NDArray[np.int32], rows: Rows, row: int) -> Any:
     """Where a row stands among those reached, -1 where it was not."""
+    return slots[_seat(slots, rows, row)]
+
+
+def _seat(slots: npt.NDArray[np.int32], rows: Rows, row: int) -> Any:
+    """The slot of a row, a free one where it is not among these."""
     slot = basics.slot(row, len(slots))
-    while slots[slot] >= 0:
-        if rows[slots[slot]] == row:
-            return slots[slot]
+    while slots[slot] >= 0 and rows[slots[slot]] != row:
         slot = (slot + 1) & (len(slots) - 1)
-    return np.int32(-1)
+    return slot
 
 
 def linked(
@@ -200,9 +203,7 @@ def _reach(
             reached = links[row, column]
             if reached < 0:
                 break  # what is left is padding
-            slot = basics.slot(reached, len(slots))
-            while slots[slot] >= 0 and rows[slots[slot]] != reached:
-                slot = (slot + 1) & (len(slots) - 1)
+            slot = _seat(slots, rows, reached)
             if slots[slot] < 0:
                 slots[slot], rows[count] = count, reached
                 count += 1

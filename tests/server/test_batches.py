@@ -17,7 +17,7 @@ class Kitchen:
         self.may_go = threading.Event()
         self.may_go.set()
         self.broken = False
-        self.batches: Batches[str, int, list[str]] = Batches(self._begin, self._end, most)
+        self.batches: Batches[str, int, list[str], bytes] = Batches(self._begin, self._end, most)
 
     def _begin(self, query: str, askers: Sequence[int]) -> Callable[[], list[str]]:
         loop_thread = threading.current_thread()
@@ -69,6 +69,14 @@ async def test_many_are_served_in_parts_and_nobody_is_left() -> None:
     found = await asyncio.gather(*(kitchen.batches.add("soup", 100 + asker) for asker in range(count)))
     assert found == [f"soup-{100 + asker}".encode() for asker in range(count)]
     assert [len(askers) for _, askers, _ in kitchen.served] == [BATCH_MAX, BATCH_MAX, 5]
+
+
+async def test_who_asks_the_same_shares_the_answer_and_one_that_leaves_takes_it_from_nobody() -> None:
+    kitchen = Kitchen()
+    coming = [kitchen.batches.add("soup", asker) for asker in (1, 2, 1, 1)]
+    coming[0].cancel()
+    assert await asyncio.gather(*coming[1:]) == [b"soup-2", b"soup-1", b"soup-1"]
+    assert [askers for _, askers, _ in kitchen.served] == [(1, 2)]
 
 
 async def test_each_is_answered_alone_where_one_is_the_most() -> None:

@@ -19,7 +19,7 @@ from server.cache import SlateCache
 from server.catalogue import Catalogue, own_arrays
 from server.items import Item
 from server.metrics import Metrics
-from server.slates import Slates
+from server.slates import Served, Slates
 from server.states import Serving, States
 from tests.support.entries import did
 from tests.support.server import shared_bundle
@@ -54,31 +54,32 @@ class Shop:
     def put(self, state: InterestState) -> None:
         self.store.put(self.serving.encoder.encode([state]), {})
 
-    async def coming(self) -> list[asyncio.Future[bytes | None]]:
+    async def coming(self) -> list[asyncio.Task[Served]]:
         """Slates of all on their way, in the thread already."""
-        futures = [self.slates.soon(user_id, QUERY) for user_id in USERS]
-        await asyncio.sleep(0)
-        return [future for future in futures if future is not None]
+        tasks = [asyncio.ensure_future(self.slates.of(user_id, QUERY)) for user_id in USERS]
+        for _ in range(2):  # they begin, and are taken together
+            await asyncio.sleep(0)
+        return tasks
 
 
 async def test_slates_made_together_are_those_made_alone_and_are_kept(tmp_path: Path) -> None:
     shop, other = Shop(tmp_path / "a"), Shop(tmp_path / "b")
-    bodies = await asyncio.gather(*await shop.coming())
-    assert len(bodies) == len(USERS) and None not in bodies
+    bodies = [served.body for served in await asyncio.gather(*await shop.coming())]
+    assert len(bodies) == len(USERS)
     for user_id, body in zip(USERS, bodies, strict=True):
         assert shop.slates.at_hand(user_id, QUERY) == body
         assert (await other.slates.of(user_id, QUERY)).body == body
-        told = recommendations_pb2.RecommendResponse.FromString(body or b"").slate
+        told = recommendations_pb2.RecommendResponse.FromString(body).slate
         assert told.user_id == user_id and len(told.items) == QUERY.size
 
 
 async def test_what_was_made_for_who_moved_on_or_was_erased_meanwhile_is_not_kept(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    futures = await shop.coming()
+    tasks = await shop.coming()
     shop.move("ada", 4)
     shop.put(replace(erased(shop.store.get(["bob"])["bob"]), version=99))
-    bodies = await asyncio.gather(*futures)
-    assert None not in bodies, "their calls came before"
+    ada, bob, _ = await asyncio.gather(*tasks)
+    assert ada.state_version == bob.state_version == 4, "their calls came before"
     assert ["ada" in shop.cache, "bob" in shop.cache, "eve" in shop.cache] == [False, False, True]
     assert shop.slates.at_hand("ada", QUERY) is None
 
@@ -87,12 +88,11 @@ async def test_an_item_that_closes_meanwhile_is_in_no_slate_that_comes(tmp_path:
     shop = Shop(tmp_path)
     before = recommendations_pb2.RecommendResponse.FromString((await shop.slates.of("ada", QUERY)).body).slate
     shop.slates.drop("ada")
-    futures = await shop.coming()
+    tasks = await shop.coming()
     gone = before.items[0].item_id
     shop.catalogue.take([Item(gone, available=False)])
-    bodies = await asyncio.gather(*futures)
-    for body in bodies:  # None where it was made before, so it is made anew, one step after the other
-        told = recommendations_pb2.RecommendResponse.FromString(body or b"").slate
+    for served in await asyncio.gather(*tasks):  # what was made before is made anew, one step after the other
+        told = recommendations_pb2.RecommendResponse.FromString(served.body).slate
         assert gone not in {each.item_id for each in told.items}
     after = recommendations_pb2.RecommendResponse.FromString((await shop.slates.of("ada", QUERY)).body).slate
     assert gone not in {each.item_id for each in after.items}
@@ -102,7 +102,7 @@ async def test_a_price_that_is_set_live_is_in_what_is_made_together(tmp_path: Pa
     shop = Shop(tmp_path)
     first = recommendations_pb2.RecommendResponse.FromString((await shop.slates.of("ada", QUERY)).body).slate
     shop.catalogue.take([Item(first.items[1].item_id, price=4.25)])
-    bodies = await asyncio.gather(*await shop.coming())
-    told = recommendations_pb2.RecommendResponse.FromString(bodies[0] or b"").slate
+    bodies = [served.body for served in await asyncio.gather(*await shop.coming())]
+    told = recommendations_pb2.RecommendResponse.FromString(bodies[0]).slate
     assert told.items[1].price == 4.25 and not told.items[0].HasField("price")
     assert told.slate_id != first.slate_id
