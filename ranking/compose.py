@@ -9,6 +9,7 @@ from interests.bundle import Bundle
 from interests.profile import Profile
 from ranking.chosen import Chosen
 from ranking.explore import Explored
+from ranking.pull import Asks
 from ranking.reasons import Reasons
 from ranking.slate import Relaxation, Slate, SlateItem, Source
 from ranking.target import Target
@@ -28,8 +29,12 @@ def compose(
     target: Target,
     relaxed: tuple[Relaxation, ...],
     explored: Explored | None = None,
+    asks: Asks | None = None,
 ) -> Slate:
-    """The slate of these items in this order; `target` is what it was held to, `explored` what chance put last."""
+    """The slate of these items in this order; `target` is what it was held to, `explored` what chance put last.
+
+    asks: as for Reasons
+    """
     aim = target.owed(len(chosen))
     _, mix, kl = made_of(bundle, chosen.rows, aim)
     return Slate(
@@ -38,7 +43,7 @@ def compose(
         state_version=profile.state_version,
         bundle_version=bundle.version,
         diversity=diversity,
-        items=_told(slate_items(bundle, profile, chosen), explored),
+        items=_told(slate_items(bundle, profile, chosen, asks), explored),
         mix=_named(bundle, mix),
         target_mix=_named(bundle, aim),
         calibration_kl=kl,
@@ -46,9 +51,11 @@ def compose(
     )
 
 
-def slate_items(bundle: Bundle, profile: Profile | None, chosen: Chosen) -> tuple[SlateItem, ...]:
+def slate_items(
+    bundle: Bundle, profile: Profile | None, chosen: Chosen, asks: Asks | None = None
+) -> tuple[SlateItem, ...]:
     """Each item with its topic and its causes; without a profile there is nobody whose doing it could be."""
-    reasons = Reasons(bundle, profile) if profile else None
+    reasons = Reasons(bundle, profile, asks) if profile else None
     told = reasons.of(chosen).tolist() if reasons else [[]] * len(chosen)
     causes = [tuple(reasons.cause(row) for row in rows if row >= 0) if reasons else () for rows in told]
     topics = main_topics(mixes_of(bundle, chosen.rows)).tolist()

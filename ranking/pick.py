@@ -59,7 +59,7 @@ class Picker:
         if picker() is None or self.shop is None or profile.is_cold or not any(weights.values()):
             return self._step_by_step(profile, held, weights, allowed, size)
         found = self.compiled(profile, held, weights, allowed, size)
-        by_transition = Asked(profile.recent_rows.astype(np.int64), found.by_transition)
+        by_transition = Asked(found.transition_rows, found.by_transition)
         asks = Asks(by_transition, Asked(found.neighbour_rows, found.by_neighbour))
         ids = item_ids(self._bundle, found.rows)
         return Chosen(ids, found.rows, found.scores, found.sources, found.serves), asks
@@ -71,7 +71,7 @@ class Picker:
         fast, shop = picker(), self.shop
         assert fast is not None and shop is not None
         parts, open_rows = part_counts(candidate_count(size)), int(np.count_nonzero(allowed))
-        near = _NOTHING_NEAR if len(shop.codes) else self._retriever.near(profile, parts, allowed, open_rows)
+        near = _NOTHING_NEAR if len(shop.codes) else self._retriever.near(profile, parts, allowed, open_rows, weights)
         vectors, told, aim = profile.vectors, profile.told_interests, held.aim
         return fast(
             shop, profile.item_rows, profile.item_weights, profile.item_times_ms,
@@ -86,8 +86,8 @@ class Picker:
     def _step_by_step(
         self, profile: Profile, held: Held, weights: Weights, allowed: Mask, size: int
     ) -> tuple[Chosen, Asks]:
-        bundle, pulled = self._bundle, pull(self._bundle, profile)
-        found = self._retriever.retrieve(profile, candidate_count(size), allowed, pulled)
+        bundle, pulled = self._bundle, pull(self._bundle, profile, weights)
+        found = self._retriever.retrieve(profile, candidate_count(size), allowed, pulled, weights)
         scores = tired(profile, found.rows, relevance(bundle, profile, found.rows, pulled, weights))
         best = pool(scores, found.rows, all_mixes(bundle), held.aim.mix, pool_size(size))
         found, scores = found.take(best), scores[best]

@@ -11,6 +11,7 @@ the order inside a basket never enters. Half-lives and `had` are the manifest's,
 Fading by time: Ding & Li, "Time weight collaborative filtering", CIKM 2005.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,7 @@ class Sparse(NamedTuple):
 
 
 Pulls = Floats | Sparse
+Weights = Mapping[str, float]
 
 _NOTHING = Sparse(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
@@ -89,15 +91,29 @@ class Pull(NamedTuple):
         return Asks(self.by_transition, self.by_neighbour)
 
 
-def asks_of(bundle: Bundle, profile: Profile) -> Asks:
-    """What asks, before anything is spread."""
-    return Asks(transition_query(bundle, profile), neighbour_query(bundle, profile))
+_NOBODY = Asked(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
 
-def pull(bundle: Bundle, profile: Profile) -> Pull:
-    """Both pulls over all items; zeros where nothing pulls. O(asking rows * neighbours) beside room for n numbers."""
+def asks_of(bundle: Bundle, profile: Profile, weights: Weights | None = None) -> Asks:
+    """What asks, before anything is spread; for a kind of link that does not count nothing does. weights: see `counts`"""
+    return Asks(
+        transition_query(bundle, profile) if counts(bundle, weights, "transition") else _NOBODY,
+        neighbour_query(bundle, profile) if counts(bundle, weights, "neighbour") else _NOBODY,
+    )
+
+
+def counts(bundle: Bundle, weights: Weights | None, signal: str) -> bool:
+    """Whether a signal has a weight: among `weights`, or for items that nobody ever turned to. None: each has."""
+    return weights is None or any(some.get(signal, 0.0) for some in (weights, bundle.manifest.cold_weights))
+
+
+def pull(bundle: Bundle, profile: Profile, weights: Weights | None = None) -> Pull:
+    """Both pulls over all items; zeros where nothing pulls, or what does has no weight (see `counts`).
+
+    O(asking rows * neighbours) beside room for n numbers.
+    """
     arrays, count = bundle.arrays, bundle.manifest.item_count
-    by_transition, by_neighbour = asks_of(bundle, profile)
+    by_transition, by_neighbour = asks_of(bundle, profile, weights)
     if (fast := links()) is not None:
         first = (*by_transition, arrays.transition_rows, arrays.transition_weights)
         second = (*by_neighbour, arrays.neighbour_rows, arrays.neighbour_weights)

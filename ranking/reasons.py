@@ -98,7 +98,8 @@ class Reasons:
         ):
             asked = _merged(query)
             given = weights[asked.rows] * asked.weights[:, None]
-            largest = float(given.max(initial=0.0)) or 1.0
+            # Either kind counts by its own largest; where one kind alone asks, nothing is to be compared.
+            largest = (float(given.max(initial=0.0)) or 1.0) if all(len(kind.rows) for kind in asks) else 1.0
             places = place_of[reached[asked.rows]]
             by, column = np.nonzero(places >= 0)
             shares = (given[by, column] / largest).tolist()

@@ -75,8 +75,9 @@ class Ranker:
         choice = self.choose(profile, query, skip, before)
         name = slate_id(profile, query, sorted(skip))
         return compose(
-            self._bundle, profile, name, choice.chosen, choice.dial, choice.aim, choice.relaxed, choice.explored
-        )
+            self._bundle, profile, name, choice.chosen, choice.dial, choice.aim, choice.relaxed, choice.explored,
+            choice.asks,
+        )  # fmt: skip
 
     def choose(
         self, profile: Profile, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()

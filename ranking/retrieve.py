@@ -26,7 +26,7 @@ from ranking.cold_shelf import ColdShelf, Table
 from ranking.fast.finds import finds
 from ranking.nearby import Nearby, nearby
 from ranking.nearest import nearest_interests
-from ranking.pull import Pull, Sparse, pull, pulls_of
+from ranking.pull import Pull, Sparse, Weights, counts, pull, pulls_of
 from ranking.slate import Source
 from ranking.top import top
 from ranking.topics import Mixes, main_topics
@@ -123,19 +123,22 @@ class Retriever:
         )
 
     def retrieve(
-        self, profile: Profile, count: int, allowed: Mask | None = None, pulled: Pull | None = None
-    ) -> Candidates:
+        self, profile: Profile, count: int, allowed: Mask | None = None, pulled: Pull | None = None,
+        weights: Weights | None = None,
+    ) -> Candidates:  # fmt: skip
         """Up to `count` candidates, and a few more where all quotas are filled by different items.
 
         allowed (n,): which items may enter, unavailable ones excluded; None means what is available
-        pulled: `pull(bundle, profile)`, where the caller has it already
+        pulled: `pull(bundle, profile, weights)`, where the caller has it already
+        weights: those to be scored with, for what has none is not looked for; None looks for everything
         """
         allowed = self._bundle.arrays.available if allowed is None else allowed
         open_rows = int(np.count_nonzero(allowed))
         parts = part_counts(count)
         table = self.laid.cold.table(profile, allowed)
-        near = self.near(profile, parts, allowed, open_rows)
-        pulled_rows = self._pulled(profile, parts.pull, allowed, pulled)
+        near = self.near(profile, parts, allowed, open_rows, weights)
+        pulled = None if profile.is_cold else pulled or pull(self._bundle, profile, weights)
+        pulled_rows = self._pulled(parts.pull, allowed, pulled)
         if (fast := finds()) is not None:
             rows, sources = fast.gathered(
                 allowed, open_rows, count, profile.anchor, self._bundle.arrays.topic_shares, parts.popular,
@@ -147,14 +150,17 @@ class Retriever:
             rows, sources = self._gathered(profile, count, allowed, open_rows, table, near, pulled_rows)
         return Candidates(rows, sources)
 
-    def near(self, profile: Profile, parts: Parts, allowed: Mask, open_rows: int) -> Rows:
-        """What is near the interests and the factor, one after the other, of `open_rows` allowed rows (n,)."""
+    def near(
+        self, profile: Profile, parts: Parts, allowed: Mask, open_rows: int, weights: Weights | None = None
+    ) -> Rows:
+        """What is near the interests and, where it counts, the factor, one after the other, of `open_rows` allowed
+        rows (n,)."""
         near: list[Rows] = []
         interests, shares = profile.vectors.interests, profile.vectors.shares
         if len(interests):
             rooms = [int(parts.interest * max(float(share), 0.5 / len(interests))) for share in shares]
             near = self.laid.near.search(interests, rooms, allowed, open_rows)
-        if self.laid.near_factor is not None and not profile.is_cold:
+        if self.laid.near_factor is not None and not profile.is_cold and counts(self._bundle, weights, "mf"):
             factor = profile.vectors.factor[None]
             near = near + self.laid.near_factor.search(factor, [parts.factor], allowed, open_rows)
         return np.concatenate(near) if near else np.zeros(0, dtype=np.int64)
@@ -196,10 +202,10 @@ class Retriever:
         serves[own] = nearest_interests(profile, self._bundle.arrays.item_vectors[rows[own]])
         return serves
 
-    def _pulled(self, profile: Profile, count: int, allowed: Mask, pulled: Pull | None) -> Rows:
-        if profile.is_cold:
+    def _pulled(self, count: int, allowed: Mask, pulled: Pull | None) -> Rows:
+        if pulled is None:
             return np.zeros(0, dtype=np.int64)
-        transition, neighbour, reached, *_ = pulled or pull(self._bundle, profile)
+        transition, neighbour, reached, *_ = pulled
         if not isinstance(transition, Sparse) and (fast := finds()) is not None:
             return fast.pulled(reached, transition, neighbour, allowed, count)
         rows = reached[allowed[reached]]

@@ -218,7 +218,7 @@ def _written(
     topics, made, kl = mixes.made_of(picked.rows, shop.topic_ids, shop.topic_shares, aim)
     why = causes.brought(
         picked.rows, picked.sources, picked.serves, seen.item_rows, seen.recent_rows, told, told_shares, shop.vectors,
-        seen.recent_rows.astype(np.int64), picked.by_transition, shop.transition_rows, shop.transition_weights,
+        picked.transition_rows, picked.by_transition, shop.transition_rows, shop.transition_weights,
         picked.neighbour_rows, picked.by_neighbour, shop.neighbour_rows, shop.neighbour_weights, desk.causes_max,
     )  # fmt: skip
     prices = np.full(len(picked.rows), np.nan)

@@ -15,12 +15,14 @@ SAMPLE = 512  # values that a threshold is guessed from
 DIGIT_BITS = 11  # of a row, sorted at once
 DIGITS = 1 << DIGIT_BITS
 
+_STEPS = ("_keys", "kth", "falling", "_likely", "above", "nearest_of", "slot", "ascending")
+
 
 @lru_cache(maxsize=1)
 def ready() -> None:
     """Compile what is here; for who knows that numba is installed."""
     compile_into(globals(), {"dot": ANY_ORDER})
-    compile_into(globals(), dict.fromkeys(("kth", "_likely", "above", "nearest_of", "slot", "ascending"), EXACT))
+    compile_into(globals(), dict.fromkeys(_STEPS, EXACT))
 
 
 def dot(rows: Floats, row: int, other: Floats) -> Any:
@@ -42,27 +44,55 @@ def nearest_of(rows: Floats, row: int, others: Floats, order: Rows) -> Any:
 
 
 def kth(values: Floats, place: int) -> Any:
-    """The place-th largest, counted from 1. Moves the values about."""
-    low, high, wanted = 0, len(values) - 1, place - 1
+    """The place-th largest of finite numbers, counted from 1.
+
+    Halves the range that it can lie in until one number is left: counting takes all lanes and no branch that depends
+    on the data, so this is several times faster than moving values about.
+    """
+    keys = _keys(values)
+    low, high = np.int64(keys.min()), np.int64(keys.max())
     while low < high:
-        middle = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] > middle:
-                left += 1
-            while values[right] < middle:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if wanted <= right:
-            high = right
-        elif wanted >= left:
-            low = left
+        middle = np.int32((low + high + 1) >> 1)
+        found = 0
+        for at in range(len(keys)):
+            found += keys[at] >= middle
+        if found >= place:
+            low = np.int64(middle)
         else:
-            break
-    return values[wanted]
+            high = np.int64(middle) - 1
+    found_key = np.empty(1, np.int32)
+    found_key[0] = low ^ ((low >> 31) & 0x7FFFFFFF)
+    return found_key.view(np.float32)[0]
+
+
+def _keys(values: Floats) -> Any:
+    """Whole numbers (n,) int32 in the order of these; a zero is a zero, with either sign."""
+    bits = (values + np.float32(0.0)).view(np.int32)
+    keys = np.empty(len(bits), np.int32)
+    for at in range(len(bits)):
+        keys[at] = bits[at] ^ ((bits[at] >> 31) & 0x7FFFFFFF)
+    return keys
+
+
+def falling(values: Floats) -> Rows:
+    """Places by falling value, of finite numbers; equals by place. A digit at a time, the lowest first."""
+    count = len(values)
+    keys, digits = np.empty(count, np.int64), np.zeros((4, 257), np.int64)
+    for at, key in enumerate(_keys(values)):
+        keys[at] = 0x7FFFFFFF - key  # from 0, and rising as the value falls
+        for turn in range(4):
+            digits[turn, (keys[at] >> 8 * turn & 255) + 1] += 1
+    order, turned = np.arange(count), np.empty(count, np.int64)
+    for turn in range(4):
+        ends = digits[turn]
+        for digit in range(256):
+            ends[digit + 1] += ends[digit]
+        for at in order:
+            digit = keys[at] >> 8 * turn & 255
+            turned[ends[digit]] = at
+            ends[digit] += 1
+        order, turned = turned, order
+    return order
 
 
 def _likely(values: Floats, rows: Rows, count: int) -> Rows:

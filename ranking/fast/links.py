@@ -170,8 +170,13 @@ def linked(
     second, second_given = _merged(second_rows, second_asks)
     causes = np.unique(np.concatenate((first, second)))
     given = np.zeros((len(rows), len(causes)), np.float64)
-    _give(given, causes, place_of, first, first_given, first_links, first_weights)
-    _give(given, causes, place_of, second, second_given, second_links, second_weights)
+    # Either kind counts by its own largest; where one kind alone asks, nothing is to be compared.
+    largest = (np.float32(1.0), np.float32(1.0))
+    if len(first) and len(second):
+        of_first = _largest(first, first_given, first_links, first_weights)
+        largest = (of_first, _largest(second, second_given, second_links, second_weights))
+    _give(given, causes, place_of, first, first_given, first_links, first_weights, largest[0])
+    _give(given, causes, place_of, second, second_given, second_links, second_weights, largest[1])
     best = np.full((len(rows), most), -1, np.int64)
     for place in range(len(rows)):
         for rank in range(most):
@@ -220,6 +225,8 @@ def _over_largest(sums: Doubles, order: Rows) -> Floats:
 
 
 def _spread(rows: Rows, asks: Floats, links: npt.NDArray[np.int32], weights: Floats, count: int) -> Any:
+    if len(rows) == 0:
+        return np.zeros(count, np.float32)
     total = np.zeros(count, np.float64)
     asking, asked = _merged(rows, asks)
     for at in range(len(asking)):
@@ -259,8 +266,8 @@ def _give(
     asked: Floats,
     links: npt.NDArray[np.int32],
     weights: Floats,
+    largest: np.float32,
 ) -> None:
-    largest = _largest(asking, asked, links, weights)
     for at in range(len(asking)):
         row = asking[at]
         cause = np.searchsorted(causes, row)

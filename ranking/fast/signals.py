@@ -111,7 +111,7 @@ def relevance(
     had, had_at, repeat = _repeat(item_rows, item_weights)
     both = np.stack((warm, cold if len(cold) else warm))
     texts = _content(rows if np.any(both[:, 6] != 0.0) else rows[:0], sparse, dense, ids, weights, vectors)
-    found = np.empty(len(rows), np.float32)
+    found, at, before = np.empty(len(rows), np.float32), 0, np.int64(0)
     for place in range(len(rows)):
         row, kind = rows[place], int(popularity[rows[place]] == 0.0)
         total = both[kind, 4] * recent_popularity[row] + both[kind, 9] * visit_shares[row]
@@ -126,7 +126,11 @@ def relevance(
             total += both[kind, 3] * _steep(neighbour[place])
         if both[kind, 6] != 0.0:
             total += both[kind, 6] * texts[place]
-        at = np.searchsorted(had, row)
+        if row < before:
+            at = 0  # rows rise, as a rule
+        before = row
+        while at < len(had) and had[at] < row:
+            at += 1
         if at < len(had) and had[at] == row:
             total += both[kind, 5] * repeat[at] + both[kind, 7] * repeat_rates[row]
             if both[kind, 8] != 0.0:
@@ -147,7 +151,7 @@ def pool(
 ) -> Rows:
     """Places of the best `size`, and up to `topic_places` of each topic owed, ascending. Equals come by place."""
     kept = np.zeros(len(scores), np.bool_)
-    edge = basics.kth(scores.copy(), size)
+    edge = basics.kth(scores, size)
     ties = size - int(np.sum(scores > edge))
     best = np.full((len(mix), topic_places), -1, np.int64)
     for place in range(len(scores)):

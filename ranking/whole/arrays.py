@@ -10,7 +10,7 @@ Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
 Marks = npt.NDArray[np.int8]
 
-CONTENT, LATELY = 6, 8  # places in SIGNALS of ranking/score.py
+MF, TRANSITION, NEIGHBOUR, CONTENT, LATELY = 1, 2, 3, 6, 8  # places in SIGNALS of ranking/score.py
 
 
 class Shop(NamedTuple):
@@ -91,12 +91,13 @@ USER = "i1 f1 q1 i1 q1 i1 i1 q f1 i1 f1 f2 f1 f1 f2 f1"
 
 class Picked(NamedTuple):
     """Rows (n,) in their order, scores, numbers of Source, the told interest that each serves or -1; what asked for
-    transitions (weights of the recent rows) and neighbours; how many candidates there were."""
+    transitions (rows and their weights) and neighbours; how many candidates there were."""
 
     rows: Rows
     scores: Floats
     sources: Marks
     serves: Rows
+    transition_rows: Rows
     by_transition: Floats
     neighbour_rows: Rows
     by_neighbour: Floats

@@ -50,11 +50,11 @@ def pick(
         item_rows, item_weights, item_times_ms, recent_rows, recent_times_ms, recent_actions, blocked_rows,
         last_event_ms, anchor, exposure_rows, exposure_weights, interests, shares, factor, told, told_shares,
     )  # fmt: skip
-    by_transition, neighbour_rows, by_neighbour = found.asked(shop, user)
-    pulls = found.pulls(shop, recent_rows.astype(np.int64), by_transition, neighbour_rows, by_neighbour, len(allowed))
+    asks = found.asked(shop, user, weights)
+    pulls = found.pulls(shop, *asks, len(allowed))
     sparse, dense = found.content_of(shop, user, weights)
     pulled = found.pulled(pulls, allowed, parts.pull)
-    rows, sources = found.found(shop, user, parts, allowed, open_rows, near, pulled, sparse, dense)
+    rows, sources = found.found(shop, user, parts, allowed, open_rows, near, pulled, sparse, dense, weights)
     scores = np.zeros(len(rows), np.float32)
     candidates = len(rows)
     if upto > FOUND:
@@ -70,4 +70,4 @@ def pick(
         places = ranked.chosen(shop, rows, scores, mix, shown, protection, strength, size)
         rows, sources, scores = rows[places], sources[places], scores[places]
         serves = ranked.serves(shop, user, rows, sources)
-    return Picked(rows, scores, sources, serves, by_transition, neighbour_rows, by_neighbour, candidates)
+    return Picked(rows, scores, sources, serves, *asks, candidates)

@@ -25,7 +25,7 @@ Rows = npt.NDArray[np.int64]
 def ready() -> None:
     """Compile what is here; for who knows that numba is installed."""
     basics.ready(), finds.finds(), links.links(), signals.signals_compiled(), kernels.greedy_kernels()
-    steps = ("pull_of", "relevance", "tired", "_falling", "chosen", "serves")
+    steps = ("pull_of", "relevance", "tired", "chosen", "serves")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
 
 
@@ -69,7 +69,7 @@ def chosen(
     """Places of the set, in order of relevance (ranking/diversify/calibrated.py). Raises ValueError for NaN."""
     if not math.isfinite(np.sum(scores) + np.sum(mix) + np.sum(shown)):
         raise ValueError("relevance, target or what was shown holds NaN or infinity")
-    places = _falling(scores)
+    places = basics.falling(scores)
     if strength == 0.0 or size == 0 or size >= len(places):
         return places[:size]
     vectors, topics, shares, residual = kernels.sorted_rows(
@@ -117,8 +117,3 @@ def pull_of(values: Floats, pulls: Any, rows: Rows) -> Floats:
         if place >= 0:
             found[at] = values[place]
     return found
-
-
-def _falling(scores: Floats) -> Rows:
-    """Places by falling score, equals by place."""
-    return np.argsort(-scores, kind="mergesort")

@@ -32,7 +32,15 @@ def test_the_bytes_are_those_of_the_message_for_all_kinds_of_people_and_requests
         told = prices if seed % 2 else {}
         choice = ranker.choose(profile, query)
         slate = compose(
-            bundle, profile, "name", choice.chosen, choice.dial, choice.aim, choice.relaxed, choice.explored
+            bundle,
+            profile,
+            "name",
+            choice.chosen,
+            choice.dial,
+            choice.aim,
+            choice.relaxed,
+            choice.explored,
+            choice.asks,
         )
         explored += choice.explored is not None
         wanted = recommendations_pb2.RecommendResponse(slate=slate_message(slate, profile.user_id, told))
