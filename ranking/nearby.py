@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ranking.fast.finds import finds
+from ranking.fast.near import near
 from ranking.top import top
 
 Floats = npt.NDArray[np.float32]
@@ -50,19 +50,19 @@ class Exact:
         """vectors (n, dim); keeps them in steps of a byte beside, or where nothing is compiled a copy by dimension."""
         self._vectors = vectors
         self.codes, self.steps = np.zeros((0, vectors.shape[1]), dtype=np.int8), np.zeros(0, dtype=np.float32)
-        if finds() is None:
+        if near() is None:
             self._columns = np.ascontiguousarray(vectors.T)
         else:
             self.codes, self.steps = _coded(vectors)
 
     def search(self, queries: Floats, counts: list[int], allowed: Mask, open_rows: int) -> list[Rows]:
         """See Nearby."""
-        if (fast := finds()) is not None:
-            made = (self._vectors, self.codes, self.steps, allowed)
-            return [
-                fast.nearest(np.ascontiguousarray(query), *made, count, open_rows)
-                for query, count in zip(queries, counts, strict=True)
-            ]
+        if (fast := near()) is not None:
+            asked = (np.ascontiguousarray(queries), np.array(counts, dtype=np.int64))
+            whose = np.zeros(len(counts), dtype=np.int64)
+            made = (self._vectors, self.codes, self.steps, allowed[None], whose, np.array([open_rows]))
+            rows, ends = fast(*asked, *made)
+            return np.split(rows, ends[:-1])
         products = queries @ self._columns
         if open_rows < len(allowed):
             products[:, np.flatnonzero(~allowed)] = -np.inf

@@ -35,8 +35,6 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_NOTHING_NEAR = np.zeros(0, dtype=np.int64)
-
 
 class Held(NamedTuple):
     """What a slate is held to: the target, and how strongly a method is to diversify."""
@@ -71,7 +69,7 @@ class Picker:
         fast, shop = picker(), self.shop
         assert fast is not None and shop is not None
         parts, open_rows = part_counts(candidate_count(size)), int(np.count_nonzero(allowed))
-        near = _NOTHING_NEAR if len(shop.codes) else self._retriever.near(profile, parts, allowed, open_rows, weights)
+        near = self._retriever.near(profile, parts, allowed, open_rows, weights)
         vectors, told, aim = profile.vectors, profile.told_interests, held.aim
         return fast(
             shop, profile.item_rows, profile.item_weights, profile.item_times_ms,

@@ -95,7 +95,7 @@ _NOBODY = Asked(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
 
 def asks_of(bundle: Bundle, profile: Profile, weights: Weights | None = None) -> Asks:
-    """What asks, before anything is spread; for a kind of link that does not count nothing does. weights: see `counts`"""
+    """What asks, before anything is spread; nothing does for a kind of link that does not count (see `counts`)."""
     return Asks(
         transition_query(bundle, profile) if counts(bundle, weights, "transition") else _NOBODY,
         neighbour_query(bundle, profile) if counts(bundle, weights, "neighbour") else _NOBODY,

@@ -21,8 +21,8 @@ from interests.compiled import EXACT, compile_into, compiled, numba
 from interests.stored_loop import NAMES, Names
 from ranking.fast import aims, causes, explores, mixes
 from ranking.retrieve import Parts
-from ranking.whole import call
-from ranking.whole.arrays import PARTS, SHOP, Shop
+from ranking.whole import around, call, found
+from ranking.whole.arrays import MF, PARTS, SHOP, Shop
 from server import wire_loops
 
 Bytes = npt.NDArray[np.uint8]
@@ -30,6 +30,8 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+TOGETHER = 8  # users whose interests are looked for in one walk: more, and what it finds leaves the caches
 
 DIVERSITY, MIX, TARGET_MIX, KL = 0x29, 0x3A, 0x42, 0x49  # fields of recommendations.proto, as in server/wire.py
 
@@ -105,9 +107,17 @@ def answerer() -> Callable[..., Answers] | None:
     """`answers`, compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    stored_loop.reader(), aims.aims(), call.picker(), explores.ready(), causes.causes(), mixes.mix_kernels()
+    (
+        stored_loop.reader(),
+        aims.aims(),
+        around.surveyor(),
+        call.picker(),
+        explores.ready(),
+        causes.causes(),
+        mixes.mix_kernels(),
+    )
     wire_loops.wire_loops()
-    steps = ("_answer", "_personal", "_trust", "_allowed", "_written", "_doubles", "_joined")
+    steps = ("_near", "_kind", "_answer", "_personal", "_trust", "_allowed", "_written", "_doubles", "_joined")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
     static = ((Names, NAMES), (Fixed, FIXED), (Shop, SHOP), (Desk, DESK), (Ask, ASK), (Parts, PARTS))
     made: Callable[..., Answers] = compiled(answers, *static, "b1 u1 q1 d2")
@@ -123,28 +133,61 @@ def answers(
     fine, versions = np.zeros(users, np.bool_), np.zeros(users, np.int64)
     rows = np.full((users, ask.size), -1, np.int64)
     body, body_ends, end = np.empty(2048 * users, np.uint8), np.empty(users, np.int64), 0
-    for user in range(users):
-        begin = ends[user - 1] if user else 0
-        stored = data[begin : ends[user]]
-        read = stored_loop.read(stored, names, fixed)
-        fine[user], chosen, written = _answer(names, read, shop, desk, ask, parts, available, draws[user])
-        versions[user] = read.version
-        rows[user, : len(chosen)] = chosen
-        while end + len(written) > len(body):
-            body = np.concatenate((body, np.empty_like(body)))
-        body[end : end + len(written)] = written
-        end += len(written)
-        body_ends[user] = end
+    for first in range(0, users, TOGETHER):
+        reads, allowed = [], np.empty((min(TOGETHER, users - first), len(available)), np.bool_)
+        for user in range(first, first + len(allowed)):
+            read = stored_loop.read(data[ends[user - 1] if user else 0 : ends[user]], names, fixed)
+            reads.append(read)
+            allowed[user - first] = _allowed(available, read.parts.blocked_rows, read.parts.item_rows, ask.filters)
+        near, near_ends = _near(reads, shop, ask, parts, allowed)
+        for at, read in enumerate(reads):
+            user, mine = first + at, near[near_ends[at - 1] if at else 0 : near_ends[at]]
+            fine[user], chosen, written = _answer(
+                names, read, shop, desk, ask, parts, allowed[at], mine, draws[user]
+            )  # fmt: skip
+            versions[user] = read.version
+            rows[user, : len(chosen)] = chosen
+            while end + len(written) > len(body):
+                body = np.concatenate((body, np.empty_like(body)))
+            body[end : end + len(written)] = written
+            end += len(written)
+            body_ends[user] = end
     return Answers(fine, versions, rows, body[:end], body_ends)
 
 
+def _near(reads: Any, shop: Shop, ask: Ask, parts: Parts, allowed: Mask) -> Any:
+    """What is near these users' interests and factors, to each user's end."""
+    count = 0
+    for read in reads:
+        count += len(read.interests)
+    interests, shares = np.empty((count, shop.vectors.shape[1]), np.float32), np.empty(count, np.float32)
+    whose, factors = np.empty(count, np.int64), np.zeros((len(reads), shop.factors.shape[1]), np.float32)
+    by_factor, at = np.zeros(len(reads), np.bool_), 0
+    for user, read in enumerate(reads):
+        for interest in range(len(read.interests)):
+            interests[at], shares[at], whose[at] = read.interests[interest], read.shares[interest], user
+            at += 1
+        if len(read.factor) == factors.shape[1]:
+            factors[user] = read.factor
+            by_factor[user] = found.counts(shop, ask.weights[_kind(ask, len(read.parts.item_rows))], MF)
+    open_rows = np.empty(len(reads), np.int64)
+    for user in range(len(reads)):
+        open_rows[user] = np.sum(allowed[user])
+    return around.around(shop, parts, interests, shares, whose, factors, by_factor, allowed, open_rows)
+
+
+def _kind(ask: Ask, had: int) -> Any:
+    """Which of the weights count for who had so many items."""
+    return 0 if had <= ask.few else 1
+
+
 def _answer(
-    names: Names, read: Any, shop: Shop, desk: Desk, ask: Ask, parts: Parts, available: Mask, draw: Doubles
+    names: Names, read: Any, shop: Shop, desk: Desk, ask: Ask, parts: Parts, allowed: Mask, near: Rows, draw: Doubles
 ) -> Any:  # fmt: skip
     nothing, unwritten = np.empty(0, np.int64), np.empty(0, np.uint8)
     seen = read.parts
     had = len(seen.item_rows)
-    kind = 0 if had <= ask.few else 1
+    kind = _kind(ask, had)
     weights = ask.weights[kind]
     if not read.fine or had == 0 or not np.any(weights != 0.0):
         return False, nothing, unwritten
@@ -157,7 +200,6 @@ def _answer(
     if math.isnan(dial):
         factor = _personal(shop, desk, seen)
         dial, strength = aims.dials(desk.default, factor, desk.dials, desk.strengths)
-    allowed = _allowed(available, seen.blocked_rows, seen.item_rows, ask.filters)
     told, told_shares = read.interests, read.shares
     if len(seen.told_shares):
         told, told_shares = seen.told_vectors, seen.told_shares
@@ -165,7 +207,7 @@ def _answer(
         shop, seen.item_rows, seen.item_weights, seen.item_times_ms, seen.recent_rows, seen.recent_times_ms,
         seen.recent_actions, seen.blocked_rows, read.last_event_ms, seen.anchor, seen.exposure_rows,
         seen.exposure_weights, read.interests, read.shares, read.factor, told, told_shares, parts, ask.pool, allowed,
-        int(np.sum(allowed)), nothing, weights, _trust(ask, kind, had), mix, shown, protection, strength, ask.size,
+        int(np.sum(allowed)), near, weights, _trust(ask, kind, had), mix, shown, protection, strength, ask.size,
         call.CHOSEN,
     )  # fmt: skip
     if len(picked.rows) < ask.size:

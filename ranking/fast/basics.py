@@ -53,7 +53,7 @@ def kth(values: Floats, place: int) -> Any:
     low, high = np.int64(keys.min()), np.int64(keys.max())
     while low < high:
         middle = np.int32((low + high + 1) >> 1)
-        found = 0
+        found: Any = 0
         for at in range(len(keys)):
             found += keys[at] >= middle
         if found >= place:
@@ -87,10 +87,10 @@ def falling(values: Floats) -> Rows:
         ends = digits[turn]
         for digit in range(256):
             ends[digit + 1] += ends[digit]
-        for at in order:
-            digit = keys[at] >> 8 * turn & 255
-            turned[ends[digit]] = at
-            ends[digit] += 1
+        for place in order:
+            bucket = keys[place] >> 8 * turn & 255
+            turned[ends[bucket]] = place
+            ends[bucket] += 1
         order, turned = turned, order
     return order
 

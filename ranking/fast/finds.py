@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from interests.compiled import ANY_ORDER, EXACT, compile_into, compiled, numba
+from interests.compiled import EXACT, compile_into, compiled, numba
 from ranking.fast import basics
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Marks = npt.NDArray[np.int8]
-Codes = npt.NDArray[np.int8]
 
 NOTHING, INTEREST, NEIGHBOUR, POPULAR, FRESH, REPEAT = 0, 1, 2, 3, 4, 5
 """Numbers of Source (ranking/slate.py), which a compiled function cannot read."""
@@ -23,14 +22,11 @@ BY_STRENGTH = (REPEAT, NEIGHBOUR, INTEREST, INTEREST, FRESH, POPULAR)
 """What has several reasons has the first of these."""
 
 ZERO = np.float32(0.0)
-SAMPLE_STRIDE = 16
-SLACK = 1.001  # for what rounding adds to half a step
 
 
 class Finds(NamedTuple):
     """Compiled functions of this module."""
 
-    nearest: Callable[..., Rows]
     pulled: Callable[..., Rows]
     shelf: Callable[..., Rows]
     gathered: Callable[..., tuple[Rows, Marks]]
@@ -42,55 +38,15 @@ def finds() -> Finds | None:
     if numba() is None:
         return None
     basics.ready()
-    compile_into(globals(), {"_coded": ANY_ORDER})
     steps = (
-        "_close", "_mark", "_mark_all", "_is_marked", "_mark_first", "_mark_popular", "_mark_missing", "_marked",
+        "_mark", "_mark_all", "_is_marked", "_mark_first", "_mark_popular", "_mark_missing", "_marked",
     )  # fmt: skip
     compile_into(globals(), dict.fromkeys(steps, EXACT))
     return Finds(
-        compiled(nearest, "f1 f2 y2 f1 b1 q q"),
         compiled(pulled, "q1 f1 f1 b1 q"),
         compiled(shelf, "q1 q1 q1 f1 b1 q q"),
         compiled(gathered, "b1 q q f1 f1 q q1 q1 q1 q1 f1 q1 q q1 f1 q q1 q1 i1 q"),
     )
-
-
-def nearest(
-    query: Floats, vectors: Floats, codes: Codes, steps: Floats, allowed: Mask, count: int, open_rows: int
-) -> Rows:
-    """Rows of the `count` allowed vectors with the largest products, in no order; exact, of equals the first rows.
-
-    codes (n, dim), steps (n,): each vector in whole steps, a quarter of its bytes, so that the walk leaves the caches
-    to others. A product by codes is off by at most half a step a dimension: what could still be among the nearest is
-    multiplied out, and that is little more than what is asked for.
-    """
-    count = min(count, open_rows)
-    half = np.float32(0.5 * SLACK) * np.abs(query).sum()
-    highest = np.empty(len(vectors), np.float32)
-    for row in range(len(vectors)):
-        highest[row] = (_coded(codes, row, query) + half) * steps[row]
-    # A sample's threshold first sets most rows aside; where it misled, all are looked at.
-    sample, sampled = np.empty(len(vectors) // SAMPLE_STRIDE + 1, np.float32), 0
-    for row in range(0, len(vectors), SAMPLE_STRIDE):
-        sample[sampled] = highest[row] - 2 * half * steps[row]
-        sampled += allowed[row]
-    place = 2 * count // SAMPLE_STRIDE + 8
-    threshold = basics.kth(sample[:sampled], place) if place <= sampled else np.float32(-np.inf)
-    rows, lowest = _close(highest, steps, half, allowed, threshold)
-    if np.sum(lowest >= threshold) < count:
-        rows, lowest = _close(highest, steps, half, allowed, np.float32(-np.inf))
-    if not 0 < count < len(rows):
-        few: Rows = rows[:count]
-        return few
-    edge = basics.kth(lowest, count)
-    found, products = 0, highest
-    for row in rows:
-        rows[found] = row
-        found += highest[row] >= edge
-    for row in rows[:found]:
-        products[row] = basics.dot(vectors, row, query)
-    best: Rows = basics.above(products, rows[:found], count, np.float32(-np.inf))
-    return best
 
 
 def pulled(reached: Rows, first: Floats, second: Floats, allowed: Mask, count: int) -> Rows:
@@ -286,22 +242,3 @@ def _mark_first(marks: Any, found: int, allowed: Mask, rows: Any, count: int) ->
             found = _mark(marks, found, row)
             marked += 1
     return found
-
-
-def _close(highest: Floats, steps: Floats, half: np.float32, allowed: Mask, threshold: np.float32) -> Any:
-    """Allowed rows whose product may reach the threshold, and the least that each of these can be."""
-    rows, count = np.empty(len(highest), np.int64), 0
-    for row in range(len(highest)):
-        rows[count] = row  # written in any case: quicker than a branch
-        count += (highest[row] >= threshold) & allowed[row]
-    lowest = np.empty(count, np.float32)
-    for at in range(count):
-        lowest[at] = highest[rows[at]] - 2 * half * steps[rows[at]]
-    return rows[:count], lowest
-
-
-def _coded(codes: Codes, row: int, other: Floats) -> Any:
-    total = np.float32(0.0)
-    for dim in range(len(other)):
-        total += np.float32(codes[row, dim]) * other[dim]
-    return total

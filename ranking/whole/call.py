@@ -43,18 +43,18 @@ def pick(
     """Up to `size` items for one user.
 
     item_rows to told_shares: the profile's; pool: how many of the candidates to choose from; open_rows: how many are
-    allowed; near: what is near, where the shop has no codes of its vectors; weights:
+    allowed; near: what is near (ranking/whole/around.py); weights:
     in the order of SIGNALS, trust: ranking/score.py; mix, shown, protection: of the target; strength: ranking/dial.py
     """
     user = User(
         item_rows, item_weights, item_times_ms, recent_rows, recent_times_ms, recent_actions, blocked_rows,
         last_event_ms, anchor, exposure_rows, exposure_weights, interests, shares, factor, told, told_shares,
     )  # fmt: skip
-    asks = found.asked(shop, user, weights)
-    pulls = found.pulls(shop, *asks, len(allowed))
+    by_transition, by_neighbour = found.asked(shop, user, weights)
+    pulls = found.pulls(shop, by_transition, by_neighbour, len(allowed))
     sparse, dense = found.content_of(shop, user, weights)
     pulled = found.pulled(pulls, allowed, parts.pull)
-    rows, sources = found.found(shop, user, parts, allowed, open_rows, near, pulled, sparse, dense, weights)
+    rows, sources = found.found(shop, user, parts, allowed, open_rows, near, pulled, sparse, dense)
     scores = np.zeros(len(rows), np.float32)
     candidates = len(rows)
     if upto > FOUND:
@@ -65,9 +65,10 @@ def pick(
             best = signals.pool(scores, rows, *topics, mix, pool, TOPIC_PLACES, TOPIC_SHARE_MIN)
             rows, sources, scores = rows[best], sources[best], scores[best]
             candidates = len(rows)
+    asked = (by_transition[0], by_transition[1], by_neighbour[0], by_neighbour[1])
     serves = np.zeros(0, np.int64)
     if upto >= CHOSEN:
         places = ranked.chosen(shop, rows, scores, mix, shown, protection, strength, size)
         rows, sources, scores = rows[places], sources[places], scores[places]
         serves = ranked.serves(shop, user, rows, sources)
-    return Picked(rows, scores, sources, serves, *asks, candidates)
+    return Picked(rows, scores, sources, serves, *asked, candidates)

@@ -21,6 +21,7 @@ from tests.support.catalogue import catalogue, someone
 COMPILED = (
     "links",
     "finds",
+    "near",
     "mix_kernels",
     "signals_compiled",
     "greedy_kernels",
@@ -74,6 +75,11 @@ def people(shop: Bundle) -> list[Profile]:
     return [someone(shop, seed, recent=3 * seed, interests=seed % 5, had=seed * 7) for seed in range(12)]
 
 
+def nothing(shop: Bundle) -> np.ndarray:
+    """Links from no item to any."""
+    return np.full((shop.manifest.item_count, 1), -1, dtype=np.int32)
+
+
 def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where numba is not installed."""
     for name, module in list(sys.modules.items()):
@@ -103,6 +109,30 @@ def test_a_slate_of_a_large_catalogue_is_what_the_steps_give_one_by_one(monkeypa
     compiled = [ranker.recommend(person, Query()) for person in some]
     monkeypatch.setattr(Picker, "shop", None)
     assert [ranker.recommend(person, Query()).items for person in some] == [slate.items for slate in compiled]
+
+
+@pytest.mark.parametrize("kept", (("transition",), ("neighbour", "mf"), ("popularity",)))
+def test_what_has_no_weight_brings_no_candidate_and_no_cause(shop, monkeypatch, kept):
+    some = people(shop)[2:]
+    weights = dict.fromkeys(kept, 0.5)
+    none = {name: {} for name in ("new_weights", "few_weights", "few_new_weights", "cold_weights")}
+    said = shop.manifest.model_copy(update={"signal_weights": weights, **none})
+    narrow = replace(shop, manifest=said)
+    compiled = [Ranker(narrow).recommend(person, Query()) for person in some]
+    silent = replace(
+        narrow,
+        arrays=replace(
+            shop.arrays,
+            transition_rows=shop.arrays.transition_rows if "transition" in kept else nothing(shop),
+            neighbour_rows=shop.arrays.neighbour_rows if "neighbour" in kept else nothing(shop),
+        ),
+    )
+    assert [slate.items for slate in compiled] == [Ranker(silent).recommend(person, Query()).items for person in some]
+    plainly(monkeypatch)
+    for fast, plain in zip(compiled, [Ranker(narrow).recommend(person, Query()) for person in some], strict=True):
+        assert [(item.item_id, item.source, item.causes) for item in fast.items] == [
+            (item.item_id, item.source, item.causes) for item in plain.items
+        ]
 
 
 def test_candidates_are_the_same_without_numba_whatever_is_allowed(shop, monkeypatch):
