@@ -19,7 +19,7 @@ from server.cache import Made, SlateCache
 from server.catalogue import Catalogue
 from server.messages import slate_message
 from server.metrics import Metrics
-from server.states import Serving, States, View
+from server.states import Serving, States, View, state_of
 
 
 class Served(NamedTuple):
@@ -90,10 +90,16 @@ class Slates:
                 if made is not None:
                     self._metrics.cache_hits.inc()
                     return Served(made.body, version, made.item_ids)
-        served = await self._together(user_id, query) if state is None else None
-        if served is not None:
-            return served
-        state = state or await self._states.read(user_id, newest=newest)
+        if state is None:
+            try:
+                stored = await self._states.stored(user_id)
+            except StoreUnavailable as away:
+                state = self._states.last_served(user_id, away, newest=newest)
+            else:
+                served = await self._together(query, stored)
+                if served is not None:
+                    return served
+                state = state_of(user_id, stored)
         made = self._cached(user_id, query, state.version)
         if made is not None:
             self._metrics.cache_hits.inc()
@@ -101,17 +107,11 @@ class Slates:
             made = self._make(user_id, query, self._states.view(state))
         return Served(made.body, state.version, made.item_ids)
 
-    async def _together(self, user_id: str, query: Query) -> Served | None:
-        """The slate of the newest state, made with those that others ask for; None where the steps are to be taken one
-        by one.
-        """
-        if not self._states.serving.answerer.serves(query):
+    async def _together(self, query: Query, stored: Stored | None) -> Served | None:
+        """The slate of a state, made with those that others ask for; None where it is to be made step by step."""
+        if stored is None or not self._states.serving.answerer.serves(query):
             return None
-        try:
-            stored = self._states.stored_now(user_id)
-        except StoreUnavailable:
-            return None
-        return None if stored is None else await self._batches.add(query, stored)
+        return await self._batches.add(query, stored)
 
     def make(self, view: View, query: Query, skip: frozenset[str] = frozenset(), before: Sequence[str] = ()) -> Made:
         """A slate without the items of `skip`, going on from `before`, the latest of them in order; not cached."""
@@ -177,7 +177,8 @@ class Slates:
     def _is_newest(self, user: Stored) -> bool:
         """Whether the user has not moved on meanwhile, or was erased."""
         try:
-            return self._states.version_now(user.user_id) == user.version
+            now = self._states.version_now(user.user_id)
+            return now is None or now == user.version  # where only waiting could tell, who asks next compares
         except StoreUnavailable:
             return False
 

@@ -8,7 +8,6 @@ while the store is away: a slate that was right a moment ago is worth more than 
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,9 +20,11 @@ from interests.errors import StoreUnavailable
 from interests.events import Action, Interaction, LogEntry, LogPartition
 from interests.profile import Profile, profile
 from interests.state import InterestState
-from interests.stores.base import InterestStore, Snapshot, Snapshots
+from interests.stores import record
+from interests.stores.base import InterestStore, Record, Snapshot, Snapshots
 from ranking.recommend import Ranker
 from server.answers import Answerer, Stored
+from server.gather import Gather
 from server.metrics import Metrics
 from server.wire import SlateWriter
 
@@ -75,11 +76,14 @@ class States:
         self._metrics = metrics
         self._views_max = views_max
         self._views: OrderedDict[str, View] = OrderedDict()
+        self._latest: OrderedDict[str, Stored] = OrderedDict()  # of a store that may be away
         self._snapshots = store if isinstance(store, Snapshots) else None
         self._snapshot: Snapshot | None = None
         self._versions: dict[str, int] = {}  # read from this snapshot
         self._letting_go: asyncio.TimerHandle
         self._threads = ThreadPoolExecutor(READS_MAX, "store-read")
+        self._records = Gather(store.records, self._threads)
+        self._known_versions = Gather(store.versions, self._threads)
 
     async def read(self, user_id: str, *, newest: bool = False) -> InterestState:
         """The state of one user, empty for one never seen.
@@ -88,18 +92,33 @@ class States:
         Raises StoreUnavailable otherwise.
         """
         try:
-            get = self._store.get
-            found = get((user_id,)) if self._store.embedded else await self._elsewhere(get, user_id)
+            return state_of(user_id, await self.stored(user_id))
         except StoreUnavailable as away:
             return self.last_served(user_id, away, newest=newest)
-        return found.get(user_id) or InterestState(user_id)
+
+    async def stored(self, user_id: str) -> Stored | None:
+        """The user's newest state as it is stored, None for one never seen. Raises StoreUnavailable."""
+        if self._snapshots is not None:
+            return self._stored_now(user_id)
+        if self._store.embedded:
+            found = self._store.records((user_id,)).get(user_id)
+        else:
+            found = await _in_time(self._records.of(user_id))
+        if found is None:
+            return None
+        stored = Stored(user_id, *found)
+        self._latest[user_id] = stored
+        _shorten(self._latest, user_id, self._views_max)
+        return stored
 
     def last_served(self, user_id: str, away: StoreUnavailable, *, newest: bool) -> InterestState:
         """What stands in while the store is away; raises `away` where nothing may."""
-        view = self._views.get(user_id)
-        if view is None or newest:
+        view, stored = self._views.get(user_id), self._latest.get(user_id)
+        if newest or (view is None and stored is None):
             raise away
         self._metrics.at_hand.inc()
+        if view is None or (stored is not None and stored.version > view.state.version):
+            return state_of(user_id, stored)
         return view.state
 
     def version_now(self, user_id: str) -> int | None:
@@ -122,20 +141,12 @@ class States:
         """The same, waiting where it must. Raises StoreUnavailable."""
         if self._store.embedded:
             return self._store.versions((user_id,)).get(user_id, 0)
-        return (await self._elsewhere(self._store.versions, user_id)).get(user_id, 0)
+        return await _in_time(self._known_versions.of(user_id)) or 0
 
     def view(self, state: InterestState) -> View:
         """The state with its profile; O(1) where this user's last view is of the same state and bundle."""
         view = self._last(state.user_id, state.version)
         return self._remember(self.fresh_view(state)) if view is None else view
-
-    def stored_now(self, user_id: str) -> Stored | None:
-        """The user's newest state as it is stored, where the store does not keep us waiting for it; None also for a
-        user never seen. Raises StoreUnavailable.
-        """
-        version = self.version_now(user_id)
-        data = self._snapshot.stored(user_id) if version and self._snapshot is not None else None
-        return None if data is None or version is None else Stored(user_id, version, data)
 
     def fresh_view(self, state: InterestState) -> View:
         """The same without remembering it, for a state that no store holds."""
@@ -151,18 +162,18 @@ class States:
     def _remember(self, view: View) -> View:
         user_id = view.profile.user_id
         self._views[user_id] = view
-        self._views.move_to_end(user_id)
-        while len(self._views) > self._views_max:
-            self._views.popitem(last=False)
+        _shorten(self._views, user_id, self._views_max)
         return view
 
     def drop(self, user_id: str) -> None:
         """Forget the last view of a user who has moved on, or was erased."""
         self._views.pop(user_id, None)
+        self._latest.pop(user_id, None)
 
     def clear(self) -> None:
         """Forget every view, and what was read of the store as it was."""
         self._views.clear()
+        self._latest.clear()
         self._let_go()
 
     def close(self) -> None:
@@ -177,12 +188,29 @@ class States:
             self._snapshot = None
             self._versions.clear()
 
-    async def _elsewhere(self, ask: Callable[[tuple[str]], dict[str, T]], user_id: str) -> dict[str, T]:
-        read = asyncio.get_running_loop().run_in_executor(self._threads, ask, (user_id,))
-        try:
-            return await asyncio.wait_for(read, READ_S_MAX)
-        except TimeoutError:
-            raise StoreUnavailable(f"the store has not answered within {READ_S_MAX:g} s") from None
+    def _stored_now(self, user_id: str) -> Stored | None:
+        version = self.version_now(user_id)
+        data = self._snapshot.stored(user_id) if version and self._snapshot is not None else None
+        return None if data is None or version is None else Stored(user_id, version, data)
+
+
+async def _in_time(read: "asyncio.Future[T]") -> T:
+    try:
+        return await asyncio.wait_for(read, READ_S_MAX)
+    except TimeoutError:
+        raise StoreUnavailable(f"the store has not answered within {READ_S_MAX:g} s") from None
+
+
+def _shorten(kept: OrderedDict[str, T], latest: str, most: int) -> None:
+    """Let go of what was unused longest, now that `latest` was used."""
+    kept.move_to_end(latest)
+    while len(kept) > most:
+        kept.popitem(last=False)
+
+
+def state_of(user_id: str, stored: Stored | None) -> InterestState:
+    """The state that is stored, empty for a user never seen. Raises StoreCorrupt."""
+    return InterestState(user_id) if stored is None else record.state_of(Record(stored.version, stored.data))
 
 
 def fresh_view(state: InterestState, serving: Serving) -> View:

@@ -50,6 +50,13 @@ class Changes(NamedTuple):
     lost: bool
 
 
+class Record(NamedTuple):
+    """A state as it is stored: its version, and `to_bytes` of interests/state.py."""
+
+    version: int
+    data: bytes
+
+
 class StateWriter(Protocol):
     """What one step of a writer needs of a store; see InterestStore."""
 
@@ -83,6 +90,9 @@ class InterestStore(Protocol):
 
     def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
         """Newest states in one round trip; users never seen are absent. Erased users are there, erased."""
+
+    def records(self, user_ids: Iterable[str]) -> dict[str, Record]:
+        """The same as they are stored, for who reads them without an object an entry."""
 
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """The version of each user's newest state, without reading the state; users never seen are absent."""

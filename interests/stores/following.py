@@ -18,7 +18,7 @@ from typing import Generic, NamedTuple, TypeVar
 from interests.errors import Fenced
 from interests.events import LogPartition
 from interests.state import InterestState
-from interests.stores.base import NO_MOMENTS, Changes, Cursor, InterestStore, Moments, Snapshot
+from interests.stores.base import NO_MOMENTS, Changes, Cursor, InterestStore, Moments, Record, Snapshot
 from interests.stores.generations import Pointer
 from interests.stores.lmdb import LmdbStore
 from interests.stores.wake import DIRECTORY, Listener
@@ -59,6 +59,10 @@ class FollowingStore(Generic[S]):
         """See InterestStore."""
         self._tell()
         return self._at.store.get(user_ids)
+
+    def records(self, user_ids: Iterable[str]) -> dict[str, Record]:
+        """See InterestStore."""
+        return self._at.store.records(user_ids)
 
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """See InterestStore."""

@@ -18,7 +18,7 @@ from interests.events import LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState, erased
 from interests.stores import fence, lmdb_changes, record
-from interests.stores.base import NO_MOMENTS, Change, Changes, Cursor, Moments
+from interests.stores.base import NO_MOMENTS, Change, Changes, Cursor, Moments, Record
 from interests.stores.environment import GIB, Environment, share
 from interests.stores.lmdb_snapshot import KEY_BYTES_MAX, LmdbSnapshot
 from interests.stores.wake import DIRECTORY, Listener, Notifier
@@ -55,12 +55,16 @@ class LmdbStore:
 
     def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
         """See InterestStore."""
+        return {user_id: record.state_of(stored) for user_id, stored in self.records(user_ids).items()}
+
+    def records(self, user_ids: Iterable[str]) -> dict[str, Record]:
+        """See InterestStore."""
         keys = {user_id: user_id.encode() for user_id in user_ids}
         with self._reading() as (env, txn):
             found = {
                 user_id: txn.get(key, db=env.states) for user_id, key in keys.items() if 0 < len(key) <= KEY_BYTES_MAX
             }
-        return {user_id: record.unpack(data) for user_id, data in found.items() if data is not None}
+        return {user_id: record.record_of(data) for user_id, data in found.items() if data is not None}
 
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """See InterestStore."""

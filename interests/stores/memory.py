@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from interests.events import LogPartition
 from interests.failpoints import failpoint
-from interests.state import InterestState, erased
+from interests.state import InterestState, erased, to_bytes
 from interests.stores import fence
-from interests.stores.base import NO_MOMENTS, Change, Changes, Cursor, Moments
+from interests.stores.base import NO_MOMENTS, Change, Changes, Cursor, Moments, Record
 
 CHANGES_MAX = 1_000_000
 
@@ -53,6 +53,10 @@ class MemoryStore:
         """See InterestStore."""
         with self._open() as shared:
             return {user_id: shared.states[user_id] for user_id in user_ids if user_id in shared.states}
+
+    def records(self, user_ids: Iterable[str]) -> dict[str, Record]:
+        """See InterestStore."""
+        return {user_id: Record(state.version, to_bytes(state)) for user_id, state in self.get(user_ids).items()}
 
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """See InterestStore."""

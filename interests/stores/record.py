@@ -7,7 +7,7 @@ import struct
 
 from interests.errors import StoreCorrupt
 from interests.state import InterestState, from_bytes, to_bytes
-from interests.stores.base import Moments
+from interests.stores.base import Moments, Record
 
 VERSION_BYTES = 8
 _MOMENTS = struct.Struct(">ddd")
@@ -21,9 +21,21 @@ def pack(state: InterestState) -> bytes:
 
 def unpack(data: bytes) -> InterestState:
     """The state stored. Raises StoreCorrupt where the bytes are not one."""
-    state = from_bytes(data[VERSION_BYTES:])
-    if state.version != version(data):
-        raise StoreCorrupt(f"a stored state of {len(data)} bytes says version {state.version}, not {version(data)}")
+    return state_of(record_of(data))
+
+
+def record_of(data: bytes) -> Record:
+    """The record that these bytes are."""
+    return Record(version(data), data[VERSION_BYTES:])
+
+
+def state_of(record: Record) -> InterestState:
+    """The state stored. Raises StoreCorrupt where the bytes are not one of that version."""
+    state = from_bytes(record.data)
+    if state.version != record.version:
+        raise StoreCorrupt(
+            f"a stored state of {len(record.data)} bytes says version {state.version}, not {record.version}"
+        )
     return state
 
 

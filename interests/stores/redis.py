@@ -20,7 +20,7 @@ from interests.events import LogPartition
 from interests.failpoints import failpoint
 from interests.state import InterestState, erased
 from interests.stores import fence, generations, record
-from interests.stores.base import NO_MOMENTS, Changes, Cursor, Moments
+from interests.stores.base import NO_MOMENTS, Changes, Cursor, Moments, Record
 from interests.stores.redis_client import RedisClient
 from interests.stores.redis_shards import Moved, Shards, Step
 
@@ -62,10 +62,14 @@ class RedisStore:
 
     def get(self, user_ids: Iterable[str]) -> dict[str, InterestState]:
         """See InterestStore."""
+        return {user_id: record.state_of(stored) for user_id, stored in self.records(user_ids).items()}
+
+    def records(self, user_ids: Iterable[str]) -> dict[str, Record]:
+        """See InterestStore."""
         self._check_open()
         users = list(dict.fromkeys(user_ids))
         found = self._shards.records(users) if users else []
-        return {user_id: record.unpack(data) for user_id, data in zip(users, found, strict=True) if data is not None}
+        return {user_id: record.record_of(data) for user_id, data in zip(users, found, strict=True) if data is not None}
 
     def versions(self, user_ids: Iterable[str]) -> dict[str, int]:
         """See InterestStore."""

@@ -35,7 +35,7 @@ def signals_compiled() -> Signals | None:
         return None
     basics.ready()
     compile_into(globals(), {"_best": ANY_ORDER})
-    compile_into(globals(), dict.fromkeys(("_scaled", "_repeat", "_content", "_steep"), EXACT))
+    compile_into(globals(), dict.fromkeys(("_onward", "_scaled", "_repeat", "_content", "_steep"), EXACT))
     content_arrays = "f1 f1 i2 f2 f2"
     return Signals(
         compiled(content_profile, "i1 f1 i2 f2 f2"),
@@ -111,7 +111,7 @@ def relevance(
     had, had_at, repeat = _repeat(item_rows, item_weights)
     both = np.stack((warm, cold if len(cold) else warm))
     texts = _content(rows if np.any(both[:, 6] != 0.0) else rows[:0], sparse, dense, ids, weights, vectors)
-    found, at, before = np.empty(len(rows), np.float32), 0, np.int64(0)
+    found, at = np.empty(len(rows), np.float32), 0
     for place in range(len(rows)):
         row, kind = rows[place], int(popularity[rows[place]] == 0.0)
         total = both[kind, 4] * recent_popularity[row] + both[kind, 9] * visit_shares[row]
@@ -126,11 +126,7 @@ def relevance(
             total += both[kind, 3] * _steep(neighbour[place])
         if both[kind, 6] != 0.0:
             total += both[kind, 6] * texts[place]
-        if row < before:
-            at = 0  # rows rise, as a rule
-        before = row
-        while at < len(had) and had[at] < row:
-            at += 1
+        at = _onward(had, at, row)
         if at < len(had) and had[at] == row:
             total += both[kind, 5] * repeat[at] + both[kind, 7] * repeat_rates[row]
             if both[kind, 8] != 0.0:
@@ -176,6 +172,15 @@ def pool(
             if best[topic, at] >= 0:
                 kept[best[topic, at]] = True
     return np.flatnonzero(kept)
+
+
+def _onward(had: Numbers, at: int, row: int) -> int:
+    """The first place whose row is not before this one; looked for from `at` on, as rows rise as a rule."""
+    if at > 0 and had[at - 1] >= row:
+        at = 0
+    while at < len(had) and had[at] < row:
+        at += 1
+    return at
 
 
 def _scaled(item_factors: Floats, factor: Floats, item_rows: Numbers, reach: float) -> Floats:

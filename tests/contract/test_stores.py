@@ -11,7 +11,7 @@ import pytest
 from interests.apply import apply
 from interests.errors import Fenced, StoreError
 from interests.events import Action, LogEntry, LogPartition
-from interests.state import InterestState, InterestVectors, to_bytes
+from interests.state import InterestState, InterestVectors, from_bytes, to_bytes
 from interests.stores import open_store
 from interests.stores.base import Change, Changes, InterestStore, Moments
 from interests.stores.redis import RedisStore
@@ -86,6 +86,9 @@ def test_versions_are_told_without_the_states(store: InterestStore) -> None:
     assert found == {user_id: store.get([user_id])[user_id].version for user_id in ODD_IDS}
     assert found["ada"] == 2
     assert store.versions([]) == {}
+    stored = store.records([*ODD_IDS, "nobody", "", "x" * 600])
+    assert {user_id: one.version for user_id, one in stored.items()} == found
+    assert {user_id: from_bytes(one.data) for user_id, one in stored.items()} == store.get(ODD_IDS)
 
 
 def test_the_change_log_tells_when_each_change_passed_its_stages(store: InterestStore) -> None:

@@ -10,6 +10,7 @@ from interests.apply import apply
 from interests.errors import InvalidRequest
 from interests.stores.base import Snapshot
 from interests.stores.lmdb import LmdbStore
+from interests.stores.lmdb_snapshot import LmdbSnapshot
 from server.bundles import build
 from server.memo import ENTRY_OVERHEAD_BYTES, REQUEST_BYTES_MAX, Memo
 from server.metrics import Metrics
@@ -62,9 +63,10 @@ async def test_a_repeated_call_is_answered_by_the_cache_until_the_state_moves(tm
 
 async def test_the_cached_answer_costs_no_read_of_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[object] = []
-    get = LmdbStore.get
-    monkeypatch.setattr(LmdbStore, "get", lambda self, users: (reads.append(users), get(self, users))[1])
+    stored = LmdbSnapshot.stored
+    monkeypatch.setattr(LmdbSnapshot, "stored", lambda self, user: (reads.append(user), stored(self, user))[1])
     async with running(settings(tmp_path)) as port, connect(port) as client:
+        await record(client, event("ada", item(0, 0)))
         await client.recommendations.Recommend(ASKED)
         assert len(reads) == 1
         for _ in range(5):
