@@ -24,7 +24,7 @@ Rows = npt.NDArray[np.int32]
 RIPE_AT_ONCE = 0.02
 RIPE_HALF_LIFE_DAYS = 28.0
 PROMPTED = 0.15
-SHOWN_MIN = 0.02  # faded impressions: after two and a half weeks nobody chooses something because it was shown
+SHOWN_MIN = 0.001  # faded impressions: what was taken as it was shown says less for a month, if no longer
 
 
 def anchor_weights(

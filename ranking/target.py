@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 
 RECENT = 0.1
 FLOOR = 0.01
-MEMORY = 28.0  # chosen in simulated loops, so that the drift left by the default falls to about a tenth
+MEMORY = 9.0  # chosen in simulated loops, so that the drift left by the default stays under a tenth
 NARROWED = 20.0  # chosen in simulated bursts, so that the first slate after one is itself already
 HALF_TRUST = 20.0  # impressions after which exposure counts by half: one slate
 HALF_TRUST_EVENTS = 10.0

@@ -3,21 +3,23 @@
 The set is chosen greedily, each pick adding most to
 
     (1 - d) * sum of r_i                                                  r: relevance moved to [0, 1]
-    + d * protection * n * sum over topics t of mix_t * log(held_t)
-    + d * NOVELTY * (1 + MEMORY * w / (w + HALF_TRUST)) * sum of log residual
+    + d * protection * n * sum over topics t of mix_t * spare_t * log(held_t)
+    + d * NOVELTY * (1 + BREADTH * w / (w + HALF_TRUST)) * sum of log residual
 
-    w = sum of shown, or 0 where what was had may come again
-    held_t = (PRIOR + SMOOTHING * n) * mix_t + shown_t + the set's places on t,     n = PRIOR + sum of shown + size
+    w = sum of shown, or 0 where what was had may come again;       n = PRIOR + sum of shown + size
+    held_t = (PRIOR + SMOOTHING * n) * mix_t + shown_t + the set's places on t
+    spare_t = min(1, (PRIOR + SMOOTHING * n + sum of shown) * mix_t / held_t before the set): under 1 where t had more
 
-The middle is, up to what the picks cannot change, -n * KL(mix || all that was shown, this slate continuing it): a
-topic's next place is worth mix_t / held share of t, so one that earlier slates starved raises its own price round by
-round, and a slate without a past owes nothing and stays near relevance. PRIOR places are taken as shown in the mix
-already. The residual (ranking/diversify/residual.py) is what earlier picks cannot express of a vector: that term costs
-a near-duplicate much and everything else little. It is small for a slate by itself, where it would cost relevance, and
-grows for who is shown slate after slate: where nothing comes twice a loop lives off breadth inside topics. Where what
-was had may come again nobody runs out of it, and the price stays small. Each gain only falls as the set grows
-(monotone, submodular), so greedy is within 1 - 1/e of the best. At last the set is sorted by relevance: the set keeps
-the breadth, the order keeps the relevance.
+The middle is, up to spare_t and what the picks cannot change, -n * KL(mix || all that was shown, this slate continuing
+it): a topic's next place is worth mix_t / held share of t, so one that earlier slates starved raises its own price
+round by round, and a slate without a past owes nothing and stays near relevance. A topic that had more than its share
+is worth less still: it need not be kept up, and leaves room for what is relevant. PRIOR places are taken as shown in
+the mix already. The residual (ranking/diversify/residual.py) is what earlier picks cannot express of a vector: that
+term costs a near-duplicate much and everything else little. It is small for a slate by itself, where it would cost
+relevance, and grows for who is shown slate after slate: where nothing comes twice a loop lives off breadth inside
+topics. Where what was had may come again nobody runs out of it, and the price stays small. Each gain only falls as the
+set grows (monotone, submodular), so greedy is within 1 - 1/e of the best. At last the set is sorted by relevance: the
+set keeps the breadth, the order keeps the relevance.
 
 Calibration: Steck, "Calibrated recommendations", RecSys 2018. Greedy bound: Nemhauser, Wolsey, Fisher, 1978.
 """
@@ -30,11 +32,12 @@ import numpy.typing as npt
 from ranking.diversify.inputs import Floats, Ordered, ordered, unit_scale
 from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.residual import EPSILON, Residual
-from ranking.target import Target, remembered
+from ranking.target import HALF_TRUST, Target
 from ranking.topics import SMOOTHING, Mixes
 
 PRIOR = 10.0
 NOVELTY = 0.11  # of the span of relevance, at a strength of 1: a duplicate loses 1.27, half a duplicate 0.076
+BREADTH = 28.0  # times NOVELTY more, at most, for who is shown slate upon slate; chosen in simulated loops
 WORTH_MIN = 1e-6  # of relevance at a dial of 1: equals still come by relevance
 HELD_MIN = 1e-9
 
@@ -58,11 +61,13 @@ def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: 
     worth = max(1.0 - diversity, WORTH_MIN) * unit_scale(candidates.relevance).astype(np.float64)
     mix = np.maximum(target.mix, 0.0).astype(np.float64)
     shown = np.maximum(target.shown, 0.0).astype(np.float64)
-    places = PRIOR + float(shown.sum()) + count
+    shown_places = float(shown.sum())
+    places = PRIOR + shown_places + count
     held = np.maximum((PRIOR + SMOOTHING * places) * mix + shown, HELD_MIN)
-    price = (diversity * target.protection * places) * mix
-    tiring = 0.0 if target.again else float(shown.sum())
-    novelty = diversity * NOVELTY * remembered(tiring)
+    even = (PRIOR + SMOOTHING * places + shown_places) * mix
+    price = (diversity * target.protection * places) * mix * np.minimum(1.0, even / held)
+    tiring = 0.0 if target.again else shown_places
+    novelty = diversity * NOVELTY * (1.0 + BREADTH * tiring / (tiring + HALF_TRUST))
     topics, shares = candidates.mixes
     if fast is None:
         return _by_numpy(worth, topics, shares, price, held, candidates.vectors, novelty, count)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from interests.compiled import EXACT, compile_into
 from ranking.diversify import kernels
-from ranking.diversify.calibrated import HELD_MIN, NOVELTY, PRIOR, WORTH_MIN
+from ranking.diversify.calibrated import BREADTH, HELD_MIN, NOVELTY, PRIOR, WORTH_MIN
 from ranking.diversify.residual import EPSILON
 from ranking.fast import basics, finds, links, signals
 from ranking.fatigue import FATIGUE
-from ranking.target import HALF_TRUST, MEMORY
+from ranking.target import HALF_TRUST
 from ranking.topics import SMOOTHING
 from ranking.whole.arrays import LATELY, Marks, Shop, User
 
@@ -88,9 +88,10 @@ def chosen(
     for topic in range(len(mix)):
         wanted = max(np.float64(mix[topic]), 0.0)
         held[topic] = max((PRIOR + SMOOTHING * places_all) * wanted + max(np.float64(shown[topic]), 0.0), HELD_MIN)
-        price[topic] = (strength * protection * places_all) * wanted
+        even = (PRIOR + SMOOTHING * places_all + shown_places) * wanted
+        price[topic] = (strength * protection * places_all) * wanted * min(1.0, even / held[topic])
     tiring = 0.0 if shop.again else shown_places
-    novelty = strength * NOVELTY * (1.0 + MEMORY * tiring / (tiring + HALF_TRUST))
+    novelty = strength * NOVELTY * (1.0 + BREADTH * tiring / (tiring + HALF_TRUST))
     picks = kernels.calibrated_picks(worth, topics, shares, price, held, vectors, residual, novelty, size)
     best: Rows = places[np.sort(picks)]
     return best

@@ -69,6 +69,15 @@ def test_it_follows_a_move_that_slates_prompted_too_but_later(bundle: Bundle) ->
     assert prompted.anchor[5] > 0.25
 
 
+def test_what_was_taken_as_it_was_shown_says_less_for_a_month_and_in_full_after_it(bundle: Bundle) -> None:
+    taken = [(5, number, 120.0 + number / 100) for number in range(5)]
+    for later, less in ((145.0, True), (160.0, False)):
+        lived = settled() + taken + [(0, 15, later)]
+        alone, prompted = living(bundle, lived), living(bundle, lived, taken)
+        wanted = 0.15 if less else 1.0
+        assert prompted.anchor[5] / alone.anchor[5] == pytest.approx(wanted, abs=0.02)
+
+
 def test_a_history_of_one_evening_is_taken_as_it_is(bundle: Bundle) -> None:
     acts = [(topic, number, number / 10_000) for number, topic in enumerate([0] * 5 + [1] * 3 + [2] * 2)]
     found = living(bundle, acts)

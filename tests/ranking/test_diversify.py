@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from pyversity import Strategy, diversify
 
 from ranking.diversify import METHODS, calibrated, dpp, mmr, msd, ssd, warm
-from ranking.diversify.calibrated import NOVELTY, PRIOR, greedy_set
+from ranking.diversify.calibrated import BREADTH, NOVELTY, PRIOR, greedy_set
 from ranking.diversify.dpp import greedy_map
 from ranking.diversify.inputs import ordered
 from ranking.diversify.residual import EPSILON
-from ranking.target import HALF_TRUST, MEMORY, Target, plain
+from ranking.target import HALF_TRUST, Target, plain
 from ranking.topics import SMOOTHING, Mixes
 
 ALL = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
@@ -238,6 +238,20 @@ def test_a_topic_that_was_starved_comes_before_one_that_was_shown_enough():
     assert owed == [2]
 
 
+@pytest.mark.parametrize("compiled", (False, True))
+def test_a_topic_that_had_more_than_its_share_makes_room_for_what_is_relevant(compiled):
+    """Without that its place would be worth a relevance of .06, with it .03; and .11 after an even past."""
+    relevance, vectors = np.array([1.0, 0.955, 0.0], dtype=np.float32), np.zeros((3, 3), dtype=np.float32)
+    mixes = Mixes(np.array([[-1], [0], [-1]], dtype=np.int32), np.array([[0], [1], [0]], dtype=np.float32))
+
+    def picks(*shown):
+        target = Target(np.array([0.5, 0.5], dtype=np.float32), np.array(shown, dtype=np.float32))
+        return greedy_set(ordered(relevance, vectors, mixes, target, 1, 0.1), target, 0.1, compiled).tolist()
+
+    assert picks(30, 30) == [1]
+    assert picks(60, 0) == [0]
+
+
 def test_protection_makes_the_same_dial_hold_the_target_closer():
     relevance, vectors = np.array([1.0, 0.9, 0.8, 0.0], dtype=np.float32), np.zeros((4, 3), dtype=np.float32)
     mixes = Mixes(np.array([[0], [0], [1], [1]], dtype=np.int32), np.ones((4, 1), dtype=np.float32))
@@ -281,14 +295,16 @@ def no_topics(n):
 
 
 def closeness(mixes, target, picks, size):
-    """places * sum of mix * log held, as the formula has it."""
+    """places * sum of mix * spare * log held, as the formula has it."""
     places = PRIOR + float(target.shown.sum()) + size
     held = np.maximum((PRIOR + SMOOTHING * places) * target.mix.astype(np.float64) + target.shown, 1e-9)
+    even = (PRIOR + SMOOTHING * places + target.shown.sum()) * target.mix.astype(np.float64)
+    spare = np.minimum(1.0, even / held)
     for place in picks:
         for topic, share in zip(mixes.topics[place], mixes.shares[place], strict=True):
             if topic >= 0:
                 held[topic] += share
-    return places * float(target.mix @ np.log(held))
+    return places * float(target.mix * spare @ np.log(held))
 
 
 def spanned(vectors, picks):
@@ -308,4 +324,4 @@ def spanned(vectors, picks):
 def novelty(target):
     """What that volume is worth at a dial of 1, as the formula has it."""
     places = 0.0 if target.again else float(target.shown.sum())
-    return NOVELTY * (1.0 + MEMORY * places / (places + HALF_TRUST))
+    return NOVELTY * (1.0 + BREADTH * places / (places + HALF_TRUST))
