@@ -130,7 +130,8 @@ class _Course:
         """
         windows = self._windows()
         steps = trainer.steps(windows)
-        most = schedule.epochs(int(windows.mask.sum()), self._effort.positions, self._effort.epochs_max)
+        budget = (self._effort.positions, self._effort.epochs_max)
+        most = schedule.epochs(int(windows.mask.sum()), *budget, small_catalogue=trainer.is_full)
         trainer.item_pace = schedule.item_pace(most)
         rate = schedule.Schedule(trainer.rule.learning_rate, steps, steps * most)
         averages = trainer.averages(steps)

@@ -162,6 +162,10 @@ def test_a_small_history_has_many_epochs_with_items_that_go_no_further_than_in_a
     assert schedule.epochs(100_000, 4_000_000, 30) == 30
     assert schedule.epochs(1_000_000, 4_000_000, 30) == 4
     assert schedule.epochs(50_000_000, 4_000_000, 30) == 1
+    small = [
+        schedule.epochs(events, 3_000_000, 30, small_catalogue=True) for events in (10**5, 10**6, 3 * 10**6, 10**7)
+    ]
+    assert small == [30, 9, 3, 1], "a small catalogue pays for up to nine passes, at up to three times the budget"
     assert schedule.item_pace(3) == 1.0
     assert 20 * schedule.item_pace(20) == pytest.approx(40 * schedule.item_pace(40))
     assert schedule.dropout(10_000) > schedule.dropout(100_000) > schedule.dropout(5_000_000)
