@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-BATCH_MAX = 32  # so that the first of them does not wait for long
+BATCH_MAX = 16  # so that the first of them does not wait for long, and its answer goes out while the next are made
 
 Q = TypeVar("Q")  # what is asked
 W = TypeVar("W")  # who asks

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from interests.runtime import LogFormat
+from server.batches import BATCH_MAX
 
 LISTEN_DEFAULT = "127.0.0.1:50051"
 
@@ -89,7 +90,7 @@ class ServerSettings(BaseSettings):
     )
     cache_mib: int = Field(256, ge=0, description="memory for slates that may be asked for again")
     together_max: int = Field(
-        32,
+        BATCH_MAX,
         ge=1,
         le=256,
         description="calls that come at one time and are answered together at most; 1: each by itself",
