@@ -46,7 +46,7 @@ from interests.profile import Profile
 from ranking.content import content, content_profile
 from ranking.fast.signals import Signals, signals_compiled
 from ranking.nearest import interest_weights
-from ranking.pull import Pull, Sparse, pull, pulls_of
+from ranking.pull import Pull, Sparse, counts, pull, pulls_of
 from ranking.query import Repeats
 
 SIGNALS: tuple[str, ...] = (
@@ -120,17 +120,16 @@ def _compiled(
 ) -> Floats:
     """What `relevance` gives by `_weighted`."""
     arrays, vectors, cold_weights = bundle.arrays, profile.vectors, bundle.manifest.cold_weights
-    asks = any(some.get(name) for some in (weights, cold_weights) for name in ("transition", "neighbour"))
-    pulled = pulled or (pull(bundle, profile) if asks else None)
+    asks = any(counts(bundle, weights, name) for name in ("transition", "neighbour"))
+    pulled = pulled or (pull(bundle, profile, weights) if asks else None)
     if pulled is None:
         pulls = [np.zeros(len(rows), dtype=np.float32)] * 2
     else:
         pulls = [pulls_of(kind, rows) for kind in (pulled.transition, pulled.neighbour)]
     interests = vectors.interests * interest_weights(vectors)[:, None]
     texts = (arrays.content_ids, arrays.content_weights, arrays.content_vectors)
-    in_use = weights.get("content") or cold_weights.get("content")
-    content_of_user = content_profile(bundle, profile) if in_use else (_NONE, _NONE)
-    freshness = _freshness(bundle, profile) if weights.get("lately") or cold_weights.get("lately") else _NONE
+    content_of_user = content_profile(bundle, profile) if counts(bundle, weights, "content") else (_NONE, _NONE)
+    freshness = _freshness(bundle, profile) if counts(bundle, weights, "lately") else _NONE
     return fast.relevance(
         rows.astype(np.int64, copy=False), trust(weights, len(profile.item_rows), bundle.manifest.known_items),
         in_order(weights), in_order(cold_weights) if cold_weights else _NONE,

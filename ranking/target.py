@@ -72,9 +72,12 @@ def target(bundle: Bundle, profile: Profile) -> Target:
     return Target(mix, shown, (1.0 + NARROWED * narrowed * narrowed) * remembered(profile.exposure_weight), again)
 
 
-def remembered(places: float) -> float:
-    """How much more counts what earlier slates owe, from 1, for who was shown so many places (a faded count)."""
-    return 1.0 + MEMORY * places / (places + HALF_TRUST)
+def remembered(places: float, most: float = MEMORY) -> float:
+    """How much more counts what earlier slates owe, from 1, for who was shown so many places (a faded count).
+
+    most: by how much it grows at most
+    """
+    return 1.0 + most * places / (places + HALF_TRUST)
 
 
 def constants() -> tuple[float, ...]:

@@ -1,6 +1,6 @@
 """From stored states to the bytes of their slates as one compiled call, for several users who ask the same.
 
-    read ▶ target, dial ▶ what may be shown ▶ pick ▶ chance ▶ write
+    read ▶ what may be shown ▶ near, for several at once       then each: target, dial ▶ pick ▶ chance ▶ write
 
 No turn of the interpreter between the steps and no lock held, so the event loop goes on beside it. What it does not do
 is left to the steps one by one: who is unknown, slates that need a relaxation, large catalogues where an inverted file
@@ -107,16 +107,8 @@ def answerer() -> Callable[..., Answers] | None:
     """`answers`, compiled, or None where numba is not installed."""
     if numba() is None:
         return None
-    (
-        stored_loop.reader(),
-        aims.aims(),
-        around.surveyor(),
-        call.picker(),
-        explores.ready(),
-        causes.causes(),
-        mixes.mix_kernels(),
-    )
-    wire_loops.wire_loops()
+    stored_loop.reader(), aims.aims(), around.surveyor(), call.picker()
+    explores.ready(), causes.causes(), mixes.mix_kernels(), wire_loops.wire_loops()
     steps = ("_near", "_kind", "_answer", "_personal", "_trust", "_allowed", "_written", "_doubles", "_joined")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
     static = ((Names, NAMES), (Fixed, FIXED), (Shop, SHOP), (Desk, DESK), (Ask, ASK), (Parts, PARTS))
@@ -139,11 +131,14 @@ def answers(
             read = stored_loop.read(data[ends[user - 1] if user else 0 : ends[user]], names, fixed)
             reads.append(read)
             allowed[user - first] = _allowed(available, read.parts.blocked_rows, read.parts.item_rows, ask.filters)
-        near, near_ends = _near(reads, shop, ask, parts, allowed)
+        open_rows = np.empty(len(reads), np.int64)
+        for at in range(len(reads)):
+            open_rows[at] = np.sum(allowed[at])
+        near, near_ends = _near(reads, shop, ask, parts, allowed, open_rows)
         for at, read in enumerate(reads):
             user, mine = first + at, near[near_ends[at - 1] if at else 0 : near_ends[at]]
             fine[user], chosen, written = _answer(
-                names, read, shop, desk, ask, parts, allowed[at], mine, draws[user]
+                names, read, shop, desk, ask, parts, allowed[at], open_rows[at], mine, draws[user]
             )  # fmt: skip
             versions[user] = read.version
             rows[user, : len(chosen)] = chosen
@@ -155,7 +150,7 @@ def answers(
     return Answers(fine, versions, rows, body[:end], body_ends)
 
 
-def _near(reads: Any, shop: Shop, ask: Ask, parts: Parts, allowed: Mask) -> Any:
+def _near(reads: Any, shop: Shop, ask: Ask, parts: Parts, allowed: Mask, open_rows: Rows) -> Any:
     """What is near these users' interests and factors, to each user's end."""
     count = 0
     for read in reads:
@@ -170,9 +165,6 @@ def _near(reads: Any, shop: Shop, ask: Ask, parts: Parts, allowed: Mask) -> Any:
         if len(read.factor) == factors.shape[1]:
             factors[user] = read.factor
             by_factor[user] = found.counts(shop, ask.weights[_kind(ask, len(read.parts.item_rows))], MF)
-    open_rows = np.empty(len(reads), np.int64)
-    for user in range(len(reads)):
-        open_rows[user] = np.sum(allowed[user])
     return around.around(shop, parts, interests, shares, whose, factors, by_factor, allowed, open_rows)
 
 
@@ -182,7 +174,8 @@ def _kind(ask: Ask, had: int) -> Any:
 
 
 def _answer(
-    names: Names, read: Any, shop: Shop, desk: Desk, ask: Ask, parts: Parts, allowed: Mask, near: Rows, draw: Doubles
+    names: Names, read: Any, shop: Shop, desk: Desk, ask: Ask, parts: Parts, allowed: Mask, open_rows: int, near: Rows,
+    draw: Doubles,
 ) -> Any:  # fmt: skip
     nothing, unwritten = np.empty(0, np.int64), np.empty(0, np.uint8)
     seen = read.parts
@@ -207,7 +200,7 @@ def _answer(
         shop, seen.item_rows, seen.item_weights, seen.item_times_ms, seen.recent_rows, seen.recent_times_ms,
         seen.recent_actions, seen.blocked_rows, read.last_event_ms, seen.anchor, seen.exposure_rows,
         seen.exposure_weights, read.interests, read.shares, read.factor, told, told_shares, parts, ask.pool, allowed,
-        int(np.sum(allowed)), near, weights, _trust(ask, kind, had), mix, shown, protection, strength, ask.size,
+        open_rows, near, weights, _trust(ask, kind, had), mix, shown, protection, strength, ask.size,
         call.CHOSEN,
     )  # fmt: skip
     if len(picked.rows) < ask.size:

@@ -102,12 +102,11 @@ class States:
             return self._stored_now(user_id)
         if self._store.embedded:
             found = self._store.records((user_id,)).get(user_id)
-        else:
-            found = await _in_time(self._records.of(user_id))
+            return None if found is None else Stored(user_id, *found)
+        found = await _in_time(self._records.of(user_id))
         if found is None:
             return None
-        stored = Stored(user_id, *found)
-        self._latest[user_id] = stored
+        stored = self._latest[user_id] = Stored(user_id, *found)
         _shorten(self._latest, user_id, self._views_max)
         return stored
 

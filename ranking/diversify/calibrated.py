@@ -32,7 +32,7 @@ import numpy.typing as npt
 from ranking.diversify.inputs import Floats, Ordered, ordered, unit_scale
 from ranking.diversify.kernels import greedy_kernels
 from ranking.diversify.residual import EPSILON, Residual
-from ranking.target import HALF_TRUST, Target
+from ranking.target import Target, remembered
 from ranking.topics import SMOOTHING, Mixes
 
 PRIOR = 10.0
@@ -67,7 +67,7 @@ def greedy_set(candidates: Ordered, target: Target, diversity: float, compiled: 
     even = (PRIOR + SMOOTHING * places + shown_places) * mix
     price = (diversity * target.protection * places) * mix * np.minimum(1.0, even / held)
     tiring = 0.0 if target.again else shown_places
-    novelty = diversity * NOVELTY * (1.0 + BREADTH * tiring / (tiring + HALF_TRUST))
+    novelty = diversity * NOVELTY * remembered(tiring, BREADTH)
     topics, shares = candidates.mixes
     if fast is None:
         return _by_numpy(worth, topics, shares, price, held, candidates.vectors, novelty, count)

@@ -15,6 +15,7 @@ from ranking.fast import basics, finds, links, signals
 from ranking.fatigue import FATIGUE
 from ranking.target import HALF_TRUST
 from ranking.topics import SMOOTHING
+from ranking.whole import found
 from ranking.whole.arrays import LATELY, Marks, Shop, User
 
 Floats = npt.NDArray[np.float32]
@@ -24,7 +25,7 @@ Rows = npt.NDArray[np.int64]
 @lru_cache(maxsize=1)
 def ready() -> None:
     """Compile what is here; for who knows that numba is installed."""
-    basics.ready(), finds.finds(), links.links(), signals.signals_compiled(), kernels.greedy_kernels()
+    found.ready(), kernels.greedy_kernels()
     steps = ("pull_of", "relevance", "tired", "chosen", "serves")
     compile_into(globals(), dict.fromkeys(steps, EXACT))
 
@@ -41,7 +42,7 @@ def relevance(
         if largest > 0.0:
             heard[interest] *= np.float32(math.sqrt(max(user.shares[interest], np.float32(0.0)) / largest))
     fresh = np.zeros(0, np.float32)
-    if weights[LATELY] != 0.0 or (len(shop.cold) and shop.cold[LATELY] != 0.0):
+    if found.counts(shop, weights, LATELY):
         fresh = np.empty(len(user.item_rows), np.float32)
         for at in range(len(fresh)):
             fresh[at] = 2.0 ** (-max(user.last_event_ms - user.item_times_ms[at], 0) / shop.half_life_ms)
@@ -112,9 +113,9 @@ def pull_of(values: Floats, pulls: Any, rows: Rows) -> Floats:
     _, _, reached, by_row, slots = pulls
     if by_row:
         return values[rows]
-    found = np.zeros(len(rows), np.float32)
+    pulled = np.zeros(len(rows), np.float32)
     for at in range(len(rows)):
         place = links.place_of(slots, reached, rows[at])
         if place >= 0:
-            found[at] = values[place]
-    return found
+            pulled[at] = values[place]
+    return pulled
